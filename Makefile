@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+# A folder of wheels (a CPU build of torch, say) is used when PIP_FIND_LINKS names one that exists.
+WHEELS := $(wildcard $(PIP_FIND_LINKS))
+TORCH := 2.13.0
+BACKEND ?= cpu
+
+.PHONY: help setup test lint bench evaluate physics lock clean
+
+help:  ## What each verb does
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready  ## Install everything into .venv (about 1.2 GB; `undersky` is then in .venv/bin)
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "uv>=0.9,<1"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(WHEELS),--find-links $(WHEELS),--torch-backend=$(BACKEND)) torch==$(TORCH)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch .venv/ready
+
+test: setup lint  ## Lint, types and all tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## Ruff and mypy, as strict as pyproject.toml says
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy ml
+
+evaluate: setup  ## Accuracy on the frozen suites and, with UNDERSKY_SAMPLES, on real pairs
+	$(BIN)/undersky evaluate
+
+bench: setup  ## Seconds and memory of a full Sentinel-2 tile beside the floor
+	$(BIN)/python tests/bench/tile.py
+
+physics: setup  ## Refit the shipped tables of atmospheric physics from their 6S samples
+	$(BIN)/python -m undersky.atmosphere.fit
+
+lock: setup  ## Resolve the requirement locks again
+	for name in runtime dev; do $(BIN)/uv pip compile --quiet --universal --no-annotate --no-header --python-version 3.11 requirements/$$name.in --output-file requirements/$$name.txt; done
+
+clean:  ## Remove everything that was built
+	rm -rf .venv build out .pytest_cache .mypy_cache .ruff_cache .hypothesis
