@@ -1,0 +1,1 @@
+"""Networks and the packages that carry them: safetensors weights, JSON config, one digest."""
