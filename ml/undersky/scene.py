@@ -30,9 +30,11 @@ class Finding(StrEnum):
     """Codes of what a reader noticed. Those in `INCOMPLETE` set the product's incomplete-testing bit."""
 
     GRID_SIZE_DIFFERS = "grid_size_differs"
+    FOOTPRINT_DIFFERS = "footprint_differs"
     DATUM_REALISATION_DIFFERS = "datum_realisation_differs"
     CRS_FROM_METADATA = "crs_from_metadata"
     VIEW_ANGLES_ASSUMED_NADIR = "view_angles_assumed_nadir"
+    VIEW_ANGLES_FROM_SCENE_MEAN = "view_angles_from_scene_mean"
     SUN_ANGLES_FROM_SCENE_CENTRE = "sun_angles_from_scene_centre"
     DETECTOR_FOOTPRINT_MISSING = "detector_footprint_missing"
     AGENCY_CLOUD_MASK_MISSING = "agency_cloud_mask_missing"
@@ -47,6 +49,7 @@ class Finding(StrEnum):
 INCOMPLETE = frozenset(
     {
         Finding.VIEW_ANGLES_ASSUMED_NADIR,
+        Finding.VIEW_ANGLES_FROM_SCENE_MEAN,
         Finding.SUN_ANGLES_FROM_SCENE_CENTRE,
         Finding.AGENCY_CLOUD_MASK_MISSING,
         Finding.SATURATION_MASK_MISSING,
@@ -74,6 +77,10 @@ class BandSource(Protocol):
     def grid(self) -> Grid:
         """The raster's own grid: the truth about where its pixels lie."""
 
+    @property
+    def block_rows(self) -> int:
+        """Rows the format decodes together: windows of whole blocks decode nothing twice."""
+
     def toa_reflectance(self, window: Window, *, shape: tuple[int, int] | None = None) -> Floats:
         """Top-of-atmosphere reflectance, float32 (rows, cols), NaN at nodata.
 
@@ -85,6 +92,9 @@ class BandSource(Protocol):
 
     def saturated(self, window: Window) -> Bools:
         """True where the detector or the encoding saturated, (rows, cols)."""
+
+    def observed(self, window: Window) -> tuple[Floats, Bools]:
+        """`toa_reflectance` and `saturated` of a window, its pixels decoded once."""
 
 
 class MaskSource(Protocol):
