@@ -1,0 +1,136 @@
+"""Who looks at a scene: a model package, and what the user knows better. Light until it looks.
+
+Opening an estimator reads two small files; torch is loaded when the first scene is estimated, so that a
+product that cannot be used is refused before.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from undersky.atmosphere.inversion import InversionFields
+from undersky.errors import ConfigError
+from undersky.grid import Floats
+from undersky.inference.ground import GroundOptions
+from undersky.inference.quality import scene_mask
+from undersky.models.package import ModelPackage, load_package, shipped
+from undersky.models.physics import PhysicsModel, build_physics
+from undersky.quality import QualityBits
+from undersky.scene import Bools, Scene
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionOptions:
+    """What the user knows better than the product does."""
+
+    model: Path | None = None
+    """Folder of a model package; the shipped physics baseline when None."""
+    state: Path | None = None
+    """A state file: the atmosphere as somebody measured it, taken instead of any estimate."""
+    ground: GroundOptions = field(default_factory=GroundOptions)
+    """A DEM or one altitude."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model made a product."""
+
+    name: str
+    """`correction`."""
+    version: str
+    """`physics-1`."""
+    digest: str
+    """sha256 of its package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Everything the correction of one scene needs; fields on edge-to-edge nodes over its footprint."""
+
+    fields: InversionFields
+    """(band, y, x), bands in the order of `sensor.corrected_bands`."""
+    aot_550: Floats
+    """Aerosol optical thickness, (y, x)."""
+    water_vapour: Floats
+    """g/cm2, (y, x)."""
+    outside: Bools
+    """True where an input left the tables, (y, x)."""
+    fallback: Bools
+    """True where the model left its domain and the physics baseline stood in, (y, x)."""
+    sources: Mapping[str, str]
+    """Part of the state to its source: `fixed`, `prior`, `climatology`, `retrieved`, `stated`, `dem`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """A model and what the user knows better, ready to look at scenes."""
+
+    package: ModelPackage
+    """The package, verified."""
+    physics: PhysicsModel
+    """The baseline it configures."""
+    options: CorrectionOptions
+    """What the user says of atmosphere and ground."""
+    parameters: Mapping[str, str | float]
+    """Everything beside model and scene that changes the result, files by their sha256."""
+
+    @property
+    def model(self) -> ModelIdentity:
+        """Which model this is."""
+        return ModelIdentity(self.package.name, self.package.version, self.package.digest)
+
+    def mask(self, scene: Scene) -> QualityBits:
+        """Our own tests of the scene, uint16 (y, x) over its footprint."""
+        return scene_mask(scene)
+
+    def estimate(self, scene: Scene, mask: QualityBits) -> Estimate:
+        """The atmosphere of a scene and the fields that remove it.
+
+        Args:
+            scene: With its angles and, where the product has them, priors.
+            mask: Quality bits over the same footprint, (y, x).
+
+        Raises:
+            ConfigError: The state file or DEM cannot be used.
+        """
+        from undersky.inference.nodes import look_at  # noqa: PLC0415  loads torch
+
+        fields, belief, outside = look_at(
+            scene, mask, physics=self.physics, state=self.options.state, ground=self.options.ground
+        )
+        return Estimate(
+            fields=fields,
+            aot_550=belief.state.aot_550.astype(np.float32),
+            water_vapour=belief.state.water_vapour.astype(np.float32),
+            outside=outside,
+            fallback=np.zeros(outside.shape, dtype=np.bool_),
+            sources=belief.sources,
+        )
+
+
+def open_estimator(options: CorrectionOptions) -> Estimator:
+    """The estimator of a model package, the shipped physics baseline unless the options name another.
+
+    Raises:
+        ConfigError: The state file or DEM cannot be read.
+        DataError: `model_refused`.
+    """
+    package = load_package(options.model or shipped("physics"))
+    parameters: dict[str, str | float] = {}
+    for name, path in (("state", options.state), ("dem", options.ground.dem)):
+        if path is not None:
+            parameters[name] = _sha256(path)
+    if options.ground.altitude_m is not None:
+        parameters["altitude_m"] = options.ground.altitude_m
+    return Estimator(package, build_physics(package), options, parameters)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; give a file that exists") from error
