@@ -1,0 +1,1 @@
+"""Scenes to measure on: frozen simulated suites and real archive pairs."""
