@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from undersky.settings import one_thread_a_library
+
+one_thread_a_library()
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -1,5 +1,6 @@
 """The only reader of the environment: every setting is `UNDERSKY_<NAME>`, each with a default that works."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -31,3 +32,13 @@ def read_settings() -> Settings:
         first = error.errors()[0]
         name = f"UNDERSKY_{'_'.join(str(part) for part in first['loc'])}".upper()
         raise ConfigError(f"{name}={first['input']!r} cannot be used: {first['msg']}") from error
+
+
+def one_thread_a_library() -> None:
+    """Keeps OpenBLAS and OpenMP at one thread each, unless the environment says otherwise.
+
+    Undersky works on bands in parallel and its matrices are small: library threads only spin against each
+    other (three times the CPU-seconds on two cores). To be called before numpy and torch are loaded.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
