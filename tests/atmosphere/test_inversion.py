@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undersky.atmosphere.emulator import Emulator
+from undersky.atmosphere.inversion import (
+    InversionFields,
+    SensorNoise,
+    apply_atmosphere,
+    inversion_fields,
+    remove_atmosphere,
+    remove_with_fields,
+    sigma_with_fields,
+)
+from undersky.atmosphere.state import AtmosphereState, Coefficients, Geometry, StateUncertainty
+
+SHAPE = (2, 3)
+EXACT = SensorNoise(floor=0.0, shot=0.0, calibration=0.0)
+
+coefficients = st.builds(
+    lambda path, through, albedo, gas: Coefficients(
+        *(np.array([v]) for v in (path, through, albedo, gas)), outside=np.array(False)
+    ),
+    st.floats(0.0, 0.4),
+    st.floats(0.2, 1.0),
+    st.floats(0.0, 0.35),
+    st.floats(0.05, 1.0),
+)
+grounds = st.floats(-0.05, 1.2)
+
+
+def state_of(aot: float = 0.2) -> AtmosphereState:
+    values = (np.full(SHAPE, v) for v in (aot, 2.0, 300.0, 990.0))
+    shares = np.zeros((5, *SHAPE))
+    shares[:2] = 0.5
+    return AtmosphereState(*values, shares)
+
+
+def geometry() -> Geometry:
+    return Geometry(np.full(SHAPE, 40.0), np.full(SHAPE, 5.0), np.full(SHAPE, 70.0))
+
+
+def sigma_of(**fields: float) -> StateUncertainty:
+    names = ("aot_550", "water_vapour", "ozone_dobson", "pressure_hpa")
+    shares = np.full((5, *SHAPE), fields.get("aerosol_fractions", 0.0))
+    return StateUncertainty(*(np.full(SHAPE, fields.get(n, 0.0)) for n in names), shares)
+
+
+@given(grounds, coefficients)
+def test_correcting_a_simulation_gives_the_ground_back(rho: float, atmosphere: Coefficients) -> None:
+    toa = apply_atmosphere(np.array([rho]), atmosphere)
+    assert remove_atmosphere(toa, atmosphere)[0] == pytest.approx(rho, abs=1e-9)
+
+
+@given(grounds, coefficients)
+def test_simulating_a_correction_gives_the_measurement_back(toa: float, atmosphere: Coefficients) -> None:
+    rho = remove_atmosphere(np.array([toa]), atmosphere)
+    assert apply_atmosphere(rho, atmosphere)[0] == pytest.approx(toa, abs=1e-7)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.001, 0.2), coefficients)
+def test_brighter_ground_is_brighter_from_space(rho: float, more: float, atmosphere: Coefficients) -> None:
+    one, other = (apply_atmosphere(np.array([v]), atmosphere)[0] for v in (rho, rho + more))
+    assert other > one
+
+
+def test_nodata_stays_nodata_after_correction() -> None:
+    atmosphere = Coefficients(*(np.array([[v]]) for v in (0.1, 0.8, 0.1, 0.95)), outside=np.array(False))
+    corrected = remove_atmosphere(np.array([[0.2, np.nan]]), atmosphere)
+    assert np.isfinite(corrected[0, 0])
+    assert np.isnan(corrected[0, 1])
+
+
+def test_darker_than_the_path_becomes_negative_not_zero() -> None:
+    atmosphere = Coefficients(*(np.array([v]) for v in (0.1, 0.8, 0.1, 1.0)), outside=np.array(False))
+    assert remove_atmosphere(np.array([0.09]), atmosphere)[0] < 0.0
+
+
+def test_torch_and_numpy_invert_alike() -> None:
+    values = (0.1, 0.8, 0.1, 0.95)
+    arrays = Coefficients(*(np.array([v]) for v in values), outside=np.array(False))
+    tensors = Coefficients(*(torch.tensor([v]) for v in values), outside=torch.tensor(False))
+    there = remove_atmosphere(torch.tensor([0.25]), tensors)
+    assert float(there) == pytest.approx(remove_atmosphere(np.array([0.25]), arrays)[0], rel=1e-6)
+
+
+def test_the_fields_invert_like_the_coefficients() -> None:
+    emulator = Emulator.load("S2A")
+    fields = inversion_fields(emulator, state_of(), geometry(), sigma=sigma_of(), noise=EXACT)
+    toa = np.full((13, *SHAPE), 0.22)
+    expected = remove_atmosphere(toa, emulator(state_of(), geometry()))
+    assert remove_with_fields(toa, fields) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert fields.gain.dtype == np.float32
+    assert fields.q2.shape == (13, *SHAPE)
+
+
+def test_a_known_state_and_a_perfect_sensor_leave_no_doubt() -> None:
+    fields = inversion_fields(Emulator.load("L8"), state_of(), geometry(), sigma=sigma_of(), noise=EXACT)
+    assert sigma_with_fields(np.full((9, *SHAPE), 0.3), fields).max() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("aot_550", 0.01), ("water_vapour", 0.05), ("ozone_dobson", 4.0), ("pressure_hpa", 5.0)],
+)
+@pytest.mark.parametrize("ground", [0.02, 0.15, 0.4])
+def test_sigma_is_what_moving_the_state_does_to_the_ground(name: str, step: float, ground: float) -> None:
+    emulator = Emulator.load("S2A", ("B02", "B03", "B04", "B8A", "B12"))
+    fields = inversion_fields(emulator, state_of(), geometry(), sigma=sigma_of(**{name: step}), noise=EXACT)
+    predicted = sigma_with_fields(np.full((5, *SHAPE), ground), fields)
+    toa = apply_atmosphere(np.full((5, *SHAPE), ground), emulator(state_of(), geometry()))
+    moved = {n: getattr(state_of(), n) for n in AtmosphereState.__slots__}
+    moved[name] = moved[name] + step
+    actual = np.abs(remove_atmosphere(toa, emulator(AtmosphereState(**moved), geometry())) - ground)
+    assert predicted == pytest.approx(actual, rel=0.12, abs=1e-4)
+
+
+def test_sensor_noise_is_amplified_by_the_gain() -> None:
+    emulator = Emulator.load("L8")
+    noise = SensorNoise(floor=0.001, shot=0.0, calibration=0.0)
+    fields = inversion_fields(emulator, state_of(), geometry(), sigma=sigma_of(), noise=noise)
+    assert sigma_with_fields(np.zeros((9, *SHAPE)), fields) == pytest.approx(0.001 * fields.gain, rel=1e-4)
+
+
+def test_every_doubt_adds_to_the_others() -> None:
+    emulator = Emulator.load("S2A")
+    ground = np.full((13, *SHAPE), 0.1)
+    one = inversion_fields(emulator, state_of(), geometry(), sigma=sigma_of(aot_550=0.05), noise=EXACT)
+    more = inversion_fields(
+        emulator,
+        state_of(),
+        geometry(),
+        sigma=sigma_of(aot_550=0.05, aerosol_fractions=0.2),
+        noise=SensorNoise(),
+    )
+    assert (sigma_with_fields(ground, more) > sigma_with_fields(ground, one)).all()
+
+
+def test_variance_below_zero_becomes_no_doubt_and_nan_stays() -> None:
+    tiny = np.full((1, 1, 1), 1e-6, np.float32)
+    fields = InversionFields(tiny, tiny, tiny, -tiny, tiny, tiny)
+    assert sigma_with_fields(np.zeros((1, 1, 1)), fields)[0, 0, 0] == 0.0
+    assert np.isnan(sigma_with_fields(np.full((1, 1, 1), np.nan), fields)[0, 0, 0])
