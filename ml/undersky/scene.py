@@ -42,7 +42,6 @@ class Finding(StrEnum):
     CIRRUS_BAND_MISSING = "cirrus_band_missing"
     BAND_MISSING = "band_missing"
     PRIOR_MISSING = "prior_missing"
-    OFFSET_UNVERIFIABLE = "offset_unverifiable"
     OLD_COLLECTION = "old_collection"
 
 
@@ -144,7 +143,7 @@ class AtmospherePrior:
     aot_550: Floats | None = None
     """Aerosol optical thickness at 550 nm."""
     aot_550_by_species: Mapping[str, Floats] = field(default_factory=dict)
-    """Share of each CAMS species in it: sea_salt, dust, organic_matter, black_carbon, sulphate."""
+    """Optical thickness of each CAMS species: sea_salt, dust, organic_matter, black_carbon, sulphate."""
 
 
 @dataclass(frozen=True, slots=True)

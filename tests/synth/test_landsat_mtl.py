@@ -131,7 +131,8 @@ def test_numbers_have_as_many_decimals_as_in_real_products_and_words_their_quote
     ours = dict(re.findall(r"^\s+(\w+) = (.+)$", as_odl(metadata(facts(f"L{folder[7]}"))), re.MULTILINE))
     compared = 0
     for key, value in ours.items():
-        if key in theirs and key not in ("GROUP", "END_GROUP"):
+        # the corners of two of these were written anew by whoever cut them out of their scenes
+        if key in theirs and not key.startswith(("CORNER_", "GROUP", "END_GROUP")):
             assert value.startswith('"') == theirs[key].startswith('"'), key
             if not value.startswith('"'):
                 assert _decimals(value) == _decimals(theirs[key]), (key, value, theirs[key])
@@ -140,7 +141,7 @@ def test_numbers_have_as_many_decimals_as_in_real_products_and_words_their_quote
 
 
 def _decimals(number: str) -> str:
-    """What follows the point, every digit a nine: `-12.345E-02` -> `.999E-99`; nothing for an integer or a date."""
+    """What follows the point, every digit a nine: `-12.345E-02` -> `.999E-99`; nothing for an integer."""
     _, point, tail = number.partition(".")
     return point + re.sub(r"\d", "9", tail)
 

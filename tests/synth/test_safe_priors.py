@@ -71,6 +71,14 @@ def test_units_are_those_of_ecmwf(grid):
 
 
 @pytest.mark.oracle
+def test_the_height_of_the_models_ground_is_a_geopotential(grid):
+    heights = np.array([[0.0, 1000.0], [2000.0, 3000.0]], np.float32)
+    elements, read = fields(cams_grib(AtmospherePrior("p", altitude_m=heights), NAMES, grid=grid))
+    assert elements[0].split()[0] == "Z"
+    np.testing.assert_allclose(read[0] / 9.80665, resample_nodes(heights, (NODES, NODES)), atol=0.1)
+
+
+@pytest.mark.oracle
 def test_what_is_not_known_is_a_plausible_constant(grid):
     _, weather = fields(ecmwf_grib(NOTHING, NAMES, grid=grid))
     _, aerosol = fields(cams_grib(NOTHING, NAMES, grid=grid))

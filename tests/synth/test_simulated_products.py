@@ -122,7 +122,12 @@ def test_the_forecast_in_the_product_is_the_one_of_the_simulation(made):
         assert scene.prior is None
         return
     mine, theirs = acquisition.prior, scene.prior
-    for name, tolerance in (("aot_550", 2e-3), ("water_vapour", 0.01), ("sea_level_pressure_hpa", 0.05)):
+    for name, tolerance in (
+        ("aot_550", 2e-3),
+        ("water_vapour", 0.01),
+        ("sea_level_pressure_hpa", 0.05),
+        ("altitude_m", 1.0),
+    ):
         assert abs(getattr(mine, name).mean() - getattr(theirs, name).mean()) < tolerance
     total = sum(theirs.aot_550_by_species.values())
     np.testing.assert_allclose(total, theirs.aot_550, rtol=0.01)

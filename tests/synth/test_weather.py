@@ -245,3 +245,9 @@ def test_a_forecast_never_foretells_less_than_the_cleanest_air_and_keeps_a_tenth
     assert prior.aot_550.min() > 0.009
     assert np.ptp(prior.aot_550) <= 0.2 * np.ptp(state.aot_550) + 1e-6
     assert prior.source == "AUX_ECMWFT+AUX_CAMSFO"
+
+
+@pytest.mark.parametrize("height_m", [0.0, 640.0, 2500.0])
+def test_a_forecast_knows_the_height_of_its_ground(height_m):
+    _, prior = foretold(1, height_m=height_m)
+    np.testing.assert_allclose(prior.altitude_m, height_m, atol=0.01)

@@ -1,7 +1,7 @@
 """What a Sentinel-2 product carries of its atmosphere: ECMWF and CAMS forecasts as small GRIB files.
 
     AUX_ECMWFT  since baseline 02.0x   water vapour, ozone, sea level pressure     9 x 9 values over the tile
-    AUX_CAMSFO  since baseline 04.00   aerosol optical depths, CAMS forecast       9 x 9 values over the tile
+    AUX_CAMSFO  since baseline 04.00   aerosol optical depths, ground height       9 x 9 values over the tile
 
 Units: total column water vapour 1 kg/m2 = 0.1 g/cm2; ozone 1 Dobson unit = 2.1415e-5 kg/m2 (WMO);
 pressure 100 Pa = 1 hPa. CAMS parameters: ECMWF table 210, codes 207 to 212 (optical depth at 550 nm: total,
@@ -26,6 +26,8 @@ MAX_GRIB_BYTES = 1 << 20
 """Real ones have 3 kB."""
 DOBSON_KG_M2 = 2.1415e-5
 """Ozone of one Dobson unit."""
+GRAVITY = 9.80665
+"""m/s2: the forecast's ground height is its surface geopotential divided by this."""
 SPECIES = {208: "sea_salt", 209: "dust", 210: "organic_matter", 211: "black_carbon", 212: "sulphate"}
 """Aerosol species by the parameter of their optical depth at 550 nm."""
 
@@ -114,11 +116,13 @@ def _prior(fields: Mapping[str, Fields], grid: Grid) -> AtmospherePrior:
     pressure = _over(weather, "MSL", grid)
     species = {name: _over(aerosol, str(code), grid) for code, name in SPECIES.items()}
     total = _over(aerosol, str(_TOTAL), grid)
+    geopotential = _over(aerosol, "Z", grid)
     return AtmospherePrior(
         source="+".join(f"AUX_{kind}" for kind in sorted(fields, reverse=True)),
         water_vapour=None if water is None else water * np.float32(0.1),
         ozone_dobson=None if ozone is None else ozone / np.float32(DOBSON_KG_M2),
         sea_level_pressure_hpa=None if pressure is None else pressure * np.float32(0.01),
+        altitude_m=None if geopotential is None else geopotential / np.float32(GRAVITY),
         aot_550=None if total is None else np.clip(total, 0.0, _MAX_AOT),
         aot_550_by_species={
             name: np.clip(field, 0.0, _MAX_AOT) for name, field in species.items() if field is not None

@@ -18,6 +18,7 @@ import rasterio
 from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterioWindow
+from scipy.sparse import csr_array
 
 from undersky.errors import DataError, Reason
 from undersky.grid import Floats, Grid, Window
@@ -133,8 +134,8 @@ def read_average(
             pixels = dataset.read(1, window=RasterioWindow(cols.start, part.start, len(cols), len(part)))
             valid = _valid(pixels, nodata, shrink=reduction > 1)
             left = _mean_weights(window.row / reduction, window.height / reduction, shape[0], part)
-            total += left @ np.where(valid, pixels, 0).astype(np.float32) @ right.T
-            weight += left @ valid.astype(np.float32) @ right.T
+            total += _summed(left, np.where(valid, pixels, 0), right)
+            weight += _summed(left, valid, right)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(weight > 1e-6, total / weight, np.nan), dtype=np.float32)
 
@@ -197,12 +198,32 @@ def _covering(start: int, count: int, reduction: int, *, limit: int) -> range:
     return range(min(start // reduction, limit - 1), min(-(-(start + count) // reduction), limit))
 
 
-def _mean_weights(start: float, length: float, cells: int, pixels: range) -> Floats:
-    """How much of each pixel (column) lies in each of the equal cells (row) of a stretch of the axis."""
+def _mean_weights(start: float, length: float, cells: int, pixels: range) -> csr_array:
+    """How much of each pixel (column) lies in each of the equal cells (row) of a stretch of the axis.
+
+    Sparse: a cell touches a few pixels, and a full tile has thousands of both.
+    """
     edges = start + length * np.arange(cells + 1) / cells
-    lower = np.maximum(edges[:-1, None], np.arange(pixels.start, pixels.stop)[None, :])
-    upper = np.minimum(edges[1:, None], np.arange(pixels.start, pixels.stop)[None, :] + 1.0)
-    return np.asarray(np.maximum(upper - lower, 0.0), dtype=np.float32)
+    first = np.floor(edges[:-1]).astype(np.intp)
+    reach = np.arange(int(np.ceil(length / cells)) + 1)
+    touched = first[:, None] + reach
+    share = np.minimum(edges[1:, None], touched + 1.0) - np.maximum(edges[:-1, None], touched)
+    used = (share > 0.0) & (touched >= pixels.start) & (touched < pixels.stop)
+    cell = np.broadcast_to(np.arange(cells)[:, None], touched.shape)
+    where = cell[used], touched[used] - pixels.start
+    return csr_array((share[used].astype(np.float32), where), shape=(cells, len(pixels)))
+
+
+def _summed(left: csr_array, pixels: Array, right: csr_array) -> Floats:
+    """The product left @ pixels @ right.T in single precision, some rows at a time to stay small."""
+    result = np.zeros((left.shape[0], right.shape[0]), dtype=np.float32)
+    rows = max(1, _CHUNK_PIXELS // pixels.shape[1])
+    columns = left.tocsc()
+    for start in range(0, len(pixels), rows):
+        some = pixels[start : start + rows].astype(np.float32)
+        across = (right @ some.T).T
+        result += columns[:, start : start + rows] @ across
+    return result
 
 
 def _valid(pixels: Array, nodata: tuple[float, ...], *, shrink: bool) -> npt.NDArray[np.bool_]:
@@ -211,8 +232,10 @@ def _valid(pixels: Array, nodata: tuple[float, ...], *, shrink: bool) -> npt.NDA
         return valid
     padded = np.pad(valid, 1, mode="edge")
     rows, cols = valid.shape
-    shifts = [padded[row : row + rows, col : col + cols] for row in range(3) for col in range(3)]
-    whole = np.asarray(np.logical_and.reduce(shifts))
+    whole = valid.copy()
+    for row in range(3):
+        for col in range(3):
+            whole &= padded[row : row + rows, col : col + cols]
     return whole if whole.any() else valid
 
 

@@ -36,11 +36,6 @@ class Strip:
     east_km: float
     """Of its eastern edge."""
 
-    @property
-    def middle_km(self) -> float:
-        """Distance of its centre line across the track."""
-        return 0.5 * (self.west_km + self.east_km)
-
 
 def strips(track: Track) -> tuple[Strip, ...]:
     """All detectors from west to east; neighbours overlap."""
@@ -100,7 +95,7 @@ def tile_detectors(
 
 def _detector(strip: Strip, track: Track, *, x: Doubles, y: Doubles, index: int, grid: Grid) -> Detector:
     across = track.across_km(x, y)
-    # Angle grids reach one node beyond the pixels, so that no pixel lies outside its detector's nodes.
+    # Angle grids reach about a node beyond the pixels, as those of real products do.
     seen = (across > strip.west_km - _MARGIN_KM) & (across < strip.east_km + _MARGIN_KM)
     zenith, azimuth = track.looking(x, y, ahead_deg=ahead_deg(strip, index))
     return Detector(

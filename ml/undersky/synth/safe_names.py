@@ -18,8 +18,7 @@ _LAUNCH = {
 _ORBITS_A_DAY = 14.3
 # relative orbit = (absolute + shift) modulo 143, plus one; S2C flies in the place of S2A
 _ORBIT_SHIFT = {"S2A": 2, "S2B": -27, "S2C": 2}
-_OFFSETS_SINCE = (4, 0)
-_CAMS_SINCE = (4, 0)
+_NEW_SINCE = (4, 0)  # offsets, raster masks and aerosol forecasts came together
 
 S2C_FIRST_BASELINE = "05.11"
 """Sentinel-2C never flew under an older one."""
@@ -58,12 +57,12 @@ class SafeNames:
     @property
     def has_offsets(self) -> bool:
         """True from baseline 04.00: radiometric offsets and raster masks."""
-        return self.version >= _OFFSETS_SINCE
+        return self.version >= _NEW_SINCE
 
     @property
     def has_cams(self) -> bool:
         """True when the product brings a CAMS forecast beside ECMWF's."""
-        return self.version >= _CAMS_SINCE
+        return self.version >= _NEW_SINCE
 
     @property
     def absolute_orbit(self) -> int:
