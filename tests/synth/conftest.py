@@ -118,7 +118,7 @@ def handmade() -> Callable[..., Acquisition]:
                 water_vapour=_plane(1.4, 2.2),
                 ozone_dobson=_plane(305, 318),
                 sea_level_pressure_hpa=_plane(1012, 1016),
-                altitude_m=_plane(100, 400),
+                altitude_m=_plane(300, 340),
                 aot_550=_plane(0.12, 0.28),
                 aot_550_by_species={
                     "sea_salt": _plane(0.02, 0.08),

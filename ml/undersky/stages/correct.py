@@ -45,8 +45,8 @@ from undersky.raster.planes import BandPlanes
 from undersky.scene import Scene
 from undersky.sensors import open_scene, require_bands, verify_pixels
 
-STRIP_ROWS = 1024
-"""Rows decoded at a time, about: the height of a Sentinel-2 JP2 block at 10 m."""
+STRIP_PIXELS = 1024 * 10_980
+"""Pixels decoded at a time, about: one row of blocks of a Sentinel-2 band at 10 m, whatever the area."""
 
 GDAL_OPTIONS: Mapping[str, Any] = {
     "GDAL_CACHEMAX": 256 * 2**20,
@@ -331,7 +331,7 @@ def _write_band(job: _Job, index: int, *, planes: BandPlanes, stop: threading.Ev
     stack = FieldStack(stacked(job.estimate.fields, index), source.grid.shape.yx)
     reflectance, uncertainty = enc.reflectance_layer(band), enc.uncertainty_layer(band)
     with rasterio.Env(**GDAL_OPTIONS), job.stream(reflectance) as rho, job.stream(uncertainty) as sigma:
-        for strip in strips(source.grid, rows=_strip_rows(source.block_rows)):
+        for strip in strips(source.grid, rows=_strip_rows(source.grid, source.block_rows)):
             if stop.is_set():
                 return
             toa, saturated = source.observed(strip)
@@ -343,9 +343,9 @@ def _write_band(job: _Job, index: int, *, planes: BandPlanes, stop: threading.Ev
             job.tell(f"correcting {band.name}", pixels=toa.size)
 
 
-def _strip_rows(block_rows: int) -> int:
-    """About `STRIP_ROWS` rows, in whole blocks."""
-    return max(1, STRIP_ROWS // block_rows) * block_rows
+def _strip_rows(grid: Grid, block_rows: int) -> int:
+    """Rows of about `STRIP_PIXELS` pixels, in whole blocks."""
+    return max(1, STRIP_PIXELS // grid.shape[1] // block_rows) * block_rows
 
 
 def _write_joined(job: _Job, planes: list[BandPlanes], judgement: Judgement) -> Mapping[str, float]:
@@ -353,7 +353,7 @@ def _write_joined(job: _Job, planes: list[BandPlanes], judgement: Judgement) -> 
     grid, flags = job.scene.grid, FlagCounter()
     shape = grid.shape.yx
     with job.stream(enc.QUALITY) as quality, job.stream(enc.SATURATION) as saturation:
-        for strip in strips(grid, rows=STRIP_ROWS):
+        for strip in strips(grid, rows=_strip_rows(grid, 1)):
             bits = quality_strip(judgement, planes, window=strip, shape=shape)
             flags.add(bits)
             quality.write(strip, bits)
