@@ -73,13 +73,13 @@ def _report(result: dict[str, Spent], arguments: argparse.Namespace) -> None:
     floor_s, floor_cpu = decode.seconds + encode.seconds, decode.cpu_seconds + encode.cpu_seconds
     side = arguments.factor * SMALL_PIXELS
     quarter = result["correct, a quarter of the area"]
+    seconds_ratio = ours.seconds / floor_s
     lines = [
         f"{side:,} x {side:,} pixels, {arguments.threads} threads, {os.cpu_count()} cores",
         f"{'':32}{'seconds':>10}{'CPU-s':>10}{'peak MB':>10}{'MB':>10}",
         *(_line(name, spent) for name, spent in result.items()),
         f"{'floor (decode + encode)':32}{floor_s:10.1f}{floor_cpu:10.1f}",
-        f"{'correct / floor (bar 1.50)':32}{ours.seconds / floor_s:10.2f}"
-        f"{ours.cpu_seconds / floor_cpu:10.2f}",
+        f"{'correct / floor (bar 1.50)':32}{seconds_ratio:10.2f}{ours.cpu_seconds / floor_cpu:10.2f}",
         f"{'peak memory, full / quarter':32}{ours.peak_rss_mb / quarter.peak_rss_mb:10.2f}",
     ]  # fmt: skip
     sys.stdout.write("\n".join(lines) + "\n")

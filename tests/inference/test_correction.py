@@ -1,8 +1,10 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from undersky.atmosphere import tables
 from undersky.atmosphere.emulator import Emulator
 from undersky.atmosphere.inversion import apply_atmosphere, remove_with_fields, sigma_with_fields
 from undersky.atmosphere.state import AEROSOL_MODELS
@@ -137,7 +139,16 @@ def test_parameters_name_files_by_their_content(truth, tmp_path):
     assert first == second
     assert "state" in first
     altitude = open_estimator(CorrectionOptions(ground=GroundOptions(altitude_m=5.0))).parameters
-    assert altitude == {"altitude_m": 5.0}
+    assert altitude["altitude_m"] == 5.0
+
+
+def test_parameters_change_with_the_tables_of_physics():
+    parameters = open_estimator(CorrectionOptions()).parameters
+    assert set(parameters) == {"tables"}
+    folder = Path(tables.__file__).parent / "data" / "emulator"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {f"{sensor}.npz" for sensor in ("S2A", "S2B", "S2C", "L8", "L9")}
+    assert len(str(parameters["tables"])) == 64
 
 
 def test_a_missing_state_file_is_refused_before_any_scene_is_opened(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from undersky.atmosphere.inversion import InversionFields
+from undersky.atmosphere.shipped import tables_digest
 from undersky.errors import ConfigError
 from undersky.grid import Floats
 from undersky.inference.ground import GroundOptions
@@ -119,7 +120,7 @@ def open_estimator(options: CorrectionOptions) -> Estimator:
         DataError: `model_refused`.
     """
     package = load_package(options.model or shipped("physics"))
-    parameters: dict[str, str | float] = {}
+    parameters: dict[str, str | float] = {"tables": tables_digest()}
     for name, path in (("state", options.state), ("dem", options.ground.dem)):
         if path is not None:
             parameters[name] = _sha256(path)

@@ -1,6 +1,6 @@
 """Which pixels show the ground: simple threshold tests on a reduced-resolution view of the scene.
 
-    TOA at ~60 m --> cloud, cirrus, snow, water --> shadows: clouds moved along the sun, kept where dark
+    TOA at ~80 m --> cloud, cirrus, snow, water --> shadows: clouds moved along the sun, kept where dark
 
 The thresholds are those of Fmask's potential-cloud, snow and water tests (Zhu and Woodcock 2012, RSE 118,
 83-94, equations 1-5 and 20; Zhu et al. 2015, RSE 159 for the cirrus band), without its probability stage.
@@ -17,7 +17,7 @@ from undersky.grid import Floats, resample_nodes, resolution_m, whole
 from undersky.quality import Quality, QualityBits
 from undersky.scene import Bools, Scene
 
-MASK_RESOLUTION_M = 60.0
+MASK_RESOLUTION_M = 80.0
 """Ground size of one pixel of the mask, unless the scene's own pixels are coarser."""
 
 _ROLES = ("blue", "green", "red", "swir16", "swir22")

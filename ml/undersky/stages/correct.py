@@ -66,6 +66,8 @@ class CorrectOptions:
     """Bands worked on at a time."""
     run_id: str = "by-hand"
     """Name of the run, for provenance."""
+    strip_pixels: int = STRIP_PIXELS
+    """Pixels decoded at a time by each thread."""
     progress: Progress | None = None
     """Told the done fraction, 0 .. 1, and what is being done; called from any thread, one at a time."""
 
@@ -232,7 +234,7 @@ def _make(
     tell("estimating the atmosphere")
     estimate = estimator.estimate(scene, mask)
     with committed_folder(final) as folder:
-        job = _Job(scene, estimate, folder, tell)
+        job = _Job(scene, estimate, folder, tell, options.strip_pixels)
         summary = _write_scene_layers(job, mask, threads=options.threads)
         _write_coarse(job)
         thumbnail = _write_thumbnail(job)
@@ -254,6 +256,7 @@ class _Job:
     estimate: Estimate
     folder: Path
     tell: "_Teller"
+    strip_pixels: int
 
     def grid_of(self, layer: enc.Layer) -> Grid:
         """Where the layer's pixels lie."""
@@ -287,6 +290,10 @@ class _Job:
 
     def stream(self, layer: enc.Layer) -> AbstractContextManager[CogStream]:
         return cog_stream(self.path_of(layer), self.grid_of(layer), layer=layer)
+
+    def strip_rows(self, grid: Grid, block_rows: int = 1) -> int:
+        """Rows of about `strip_pixels` pixels, in whole blocks."""
+        return max(1, self.strip_pixels // int(grid.shape[1]) // block_rows) * block_rows
 
     def written(self) -> tuple[stac.WrittenLayer, ...]:
         """Every layer of the product, as it lies in the folder."""
@@ -331,7 +338,7 @@ def _write_band(job: _Job, index: int, *, planes: BandPlanes, stop: threading.Ev
     stack = FieldStack(stacked(job.estimate.fields, index), source.grid.shape.yx)
     reflectance, uncertainty = enc.reflectance_layer(band), enc.uncertainty_layer(band)
     with rasterio.Env(**GDAL_OPTIONS), job.stream(reflectance) as rho, job.stream(uncertainty) as sigma:
-        for strip in strips(source.grid, rows=_strip_rows(source.grid, source.block_rows)):
+        for strip in strips(source.grid, rows=job.strip_rows(source.grid, source.block_rows)):
             if stop.is_set():
                 return
             toa, saturated = source.observed(strip)
@@ -343,17 +350,12 @@ def _write_band(job: _Job, index: int, *, planes: BandPlanes, stop: threading.Ev
             job.tell(f"correcting {band.name}", pixels=toa.size)
 
 
-def _strip_rows(grid: Grid, block_rows: int) -> int:
-    """Rows of about `STRIP_PIXELS` pixels, in whole blocks."""
-    return max(1, STRIP_PIXELS // grid.shape[1] // block_rows) * block_rows
-
-
 def _write_joined(job: _Job, planes: list[BandPlanes], judgement: Judgement) -> Mapping[str, float]:
     """`quality` and `saturation` are COGs; the percent of each flag."""
     grid, flags = job.scene.grid, FlagCounter()
     shape = grid.shape.yx
     with job.stream(enc.QUALITY) as quality, job.stream(enc.SATURATION) as saturation:
-        for strip in strips(grid, rows=_strip_rows(grid, 1)):
+        for strip in strips(grid, rows=job.strip_rows(grid)):
             bits = quality_strip(judgement, planes, window=strip, shape=shape)
             flags.add(bits)
             quality.write(strip, bits)
