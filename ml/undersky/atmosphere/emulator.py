@@ -80,7 +80,7 @@ class Emulator:
             geometry: Same shape; view angles (band, ...) when `per_band`.
 
         Returns:
-            (band, ...), `outside` (...). NaN where an input is NaN.
+            (band, ...), `outside` (...). NaN where an input that matters to the value is NaN.
         """
         if isinstance(state.aot_550, Tensor):
             return self._torch(state, geometry)

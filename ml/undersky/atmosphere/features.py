@@ -156,7 +156,8 @@ def aerosol_phase(log_table: Tensor, cos_scattering: Tensor) -> Tensor:
         (model, node).
     """
     angle = torch.rad2deg(torch.acos(cos_scattering)) - float(PHASE_ANGLES[0])
-    left = angle.detach().floor().clamp(0, len(PHASE_ANGLES) - 2)
+    # an unknown angle is no index; it comes back as NaN through the fraction
+    left = angle.detach().nan_to_num(0.0).floor().clamp(0, len(PHASE_ANGLES) - 2)
     index, fraction = left.long(), angle - left
     return torch.exp(log_table[:, index] * (1.0 - fraction) + log_table[:, index + 1] * fraction)
 

@@ -171,7 +171,8 @@ def mean_view(geometry: "Geometry[Array]") -> "Geometry[Array]":
     if not geometry.per_band:
         return geometry
     azimuth = np.radians(geometry.relative_azimuth)
-    mean = np.degrees(np.arctan2(np.sin(azimuth).mean(axis=0), np.cos(azimuth).mean(axis=0)))
+    # abs: the sine of a float32 half turn is a hair below zero, and -180 must not be resampled towards 170
+    mean = np.degrees(np.abs(np.arctan2(np.sin(azimuth).mean(axis=0), np.cos(azimuth).mean(axis=0))))
     return replace(
         geometry, view_zenith=geometry.view_zenith.mean(axis=0), relative_azimuth=mean, per_band=False
     )

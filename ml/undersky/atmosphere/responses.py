@@ -46,6 +46,9 @@ def resample(band: str, wavelength_nm: Array, response: Array) -> Response:
         band: Name.
         wavelength_nm: Ascending, any step, (n,).
         response: Relative response, (n,).
+
+    Raises:
+        ConfigError: Nothing of it lies inside 6S's spectrum, or it is no number somewhere.
     """
     half = STEP_NM / 2
     grid = np.arange(412.5, 2400.0 + half, STEP_NM)
@@ -53,6 +56,8 @@ def resample(band: str, wavelength_nm: Array, response: Array) -> Response:
     cells = np.interp(grid[:, None] + fine, wavelength_nm, np.maximum(response, 0.0), left=0.0, right=0.0)
     means = cells.mean(axis=1)
     kept = np.flatnonzero(means > _NEGLIGIBLE * means.max())
+    if not len(kept):
+        raise ConfigError(f"the response of {band} is empty between {grid[0]} and {grid[-1]} nm")
     inside = slice(kept[0], kept[-1] + 1)
     return Response(band, float(grid[kept[0]]), means[inside])
 

@@ -33,13 +33,15 @@ def derivatives(
         state: Fields of one shape (...).
 
     Returns:
-        Coefficients, and per `(field, aerosol model or None)` a Coefficients that holds derivatives.
+        Coefficients, and per `(field, aerosol model or None)` a Coefficients that holds derivatives. Beyond
+        the tables both are those at their edge, and `outside` says so.
     """
     keys: list[Key] = [(name, None) for name in _SCALARS]
     keys += [("aerosol_fractions", model) for model in range(len(AEROSOL_MODELS))]
     inside = _clipped(state)
     states = [inside, *(_nudged(inside, key, sign) for key in keys for sign in (-1.0, 1.0))]
     at = emulate(_stacked(states))
+    at = replace(at, outside=np.asarray(at.outside) | _clipping_changed(state, inside))
     slopes = {}
     for index, key in enumerate(keys):
         low, high = 2 * index + 1, 2 * index + 2
@@ -51,6 +53,11 @@ def derivatives(
 def _clipped(state: AtmosphereState[Array]) -> AtmosphereState[Array]:
     values = {name: np.clip(getattr(state, name), *LIMITS[name]) for name in _SCALARS}
     return replace(state, **values)
+
+
+def _clipping_changed(state: AtmosphereState[Array], inside: AtmosphereState[Array]) -> npt.NDArray[np.bool_]:
+    beyond = [getattr(state, name) - getattr(inside, name) for name in _SCALARS]
+    return np.asarray(np.any([np.abs(distance) > 0 for distance in beyond], axis=0))
 
 
 def _member(state: AtmosphereState[Array], key: Key) -> Array:

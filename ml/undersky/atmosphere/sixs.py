@@ -46,6 +46,7 @@ _AEROSOL_CODES = {"none": 0, "mixture": 4, "continental": 1, "maritime": 2, "urb
 _AEROSOL_CODES |= {"desert": 5, "biomass": 6}
 _TIMEOUT_S = 900
 _PRINTED_ZERO = 2.5e-5
+_TABLE_COLUMNS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +224,18 @@ def _execute(lines: list[str]) -> str:
 
 def _parse_spectrum(report: str) -> Spectrum:
     rows = []
-    for line in report[report.index("* wave") :].splitlines()[3:]:
+    for line in report[report.find("* wave") :].splitlines()[3:]:
         if line.startswith("****"):
             break
-        rows.append([float(field) for field in line.strip("* ").split()])
-    table = np.array(rows).T
+        rows.append(line.strip("* ").split())
+    try:
+        table = np.array(rows, dtype=np.float64).T
+    except ValueError as error:
+        raise ConfigError(f"6S's table of wavelengths holds what is no number: {error}") from error
+    if len(table) < _TABLE_COLUMNS:
+        raise ConfigError(
+            "6S's report has no table of wavelengths; this reads the report of version 1.1 only"
+        )
     return Spectrum(
         wavelength_um=table[0],
         gas_transmittance=table[1],

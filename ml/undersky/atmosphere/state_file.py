@@ -56,6 +56,8 @@ def read_state(path: Path) -> tuple[AtmosphereState[Fields], StateUncertainty[Fi
     for name, (low, high) in _RANGES.items():
         if not bool(np.all((fields[name] >= low) & (fields[name] <= high))):
             raise ConfigError(f"{path}: {_FIELDS[name]} lies outside {low} .. {high}; {_CURE}")
+    if not bool(np.all(sum(shares) > 0)):
+        raise ConfigError(f"{path}: the aerosol shares are all zero somewhere; {_CURE}")
     state = AtmosphereState(
         **{name: np.broadcast_to(value, shape) for name, value in fields.items()},
         aerosol_fractions=np.stack([np.broadcast_to(share, shape) for share in shares]),
@@ -98,7 +100,7 @@ def _field(record: Mapping[str, object], key: str, *, path: Path, default: float
     value = record.get(key, default)
     try:
         field = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{path}: {key} is no grid of numbers; {_CURE}") from error
     if value is None or field.ndim not in (0, 2) or not bool(np.isfinite(field).all()):
         raise ConfigError(f"{path}: {key} is missing or is neither one number nor rows of numbers; {_CURE}")
@@ -124,13 +126,17 @@ def _common_shape(fields: list[Fields], *, path: Path) -> tuple[int, int]:
 
 
 def _uncertainty(record: object, *, shape: tuple[int, int], path: Path) -> StateUncertainty[Fields]:
-    if not isinstance(record, dict):
-        raise ConfigError(f"{path}: uncertainty must hold the state's keys; {_CURE}")
-    fields = {
-        name: np.broadcast_to(_field(record, key, path=path, default=0.0), shape)
-        for name, key in _FIELDS.items()
-    }
+    # a misspelt key would make its field exactly known
+    if not isinstance(record, dict) or not set(record) <= {*_FIELDS.values(), "aerosol"}:
+        raise ConfigError(f"{path}: uncertainty must hold the state's keys and no others; {_CURE}")
+    fields = {name: _field(record, key, path=path, default=0.0) for name, key in _FIELDS.items()}
     shares = _aerosol(record.get("aerosol", {AEROSOL_MODELS[0]: 0.0}), path=path)
+    for field in (*fields.values(), *shares):
+        if field.ndim and field.shape != shape:
+            raise ConfigError(f"{path}: a grid of uncertainty is not {shape[0]} x {shape[1]}; {_CURE}")
+        if bool((field < 0).any()):
+            raise ConfigError(f"{path}: an uncertainty must not be negative; {_CURE}")
     return StateUncertainty(
-        **fields, aerosol_fractions=np.stack([np.broadcast_to(share, shape) for share in shares])
+        **{name: np.broadcast_to(field, shape) for name, field in fields.items()},
+        aerosol_fractions=np.stack([np.broadcast_to(share, shape) for share in shares]),
     )

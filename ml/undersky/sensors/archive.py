@@ -11,7 +11,8 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol
@@ -97,9 +98,20 @@ def read_bytes(files: ProductFiles, name: str, *, limit: int) -> bytes:
             Reason.METADATA_HOSTILE,
             f"{name} of {files.label} claims {files.size(name):,} bytes; at most {limit:,} are read",
         )
+    with opened(files, name) as stream:
+        return stream.read(limit)
+
+
+@contextmanager
+def opened(files: ProductFiles, name: str) -> Iterator[IO[bytes]]:
+    """One file of the product, for reading.
+
+    Raises:
+        DataError: `archive_damaged`: it cannot be opened, or what is read of it cannot be unpacked.
+    """
     try:
         with files.open(name) as stream:
-            return stream.read(limit)
+            yield stream
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, tarfile.TarError) as error:
         raise _damaged(files.label, f"{name} cannot be read: {error}") from error
 
@@ -283,7 +295,10 @@ def _open_tar(path: Path) -> _Archive:
                     raise _unsafe(path.name, f"it holds more than {MAX_ENTRIES:,} entries")
                 _check_tar_entry(path.name, member, size)
                 if member.isreg():
-                    members[member.name.removeprefix("./")] = member
+                    name = member.name.removeprefix("./")
+                    if name in members:  # GDAL would read the first of them, Python the last
+                        raise _unsafe(path.name, f"{name!r} is in it twice")
+                    members[name] = member
     except (tarfile.TarError, OSError, EOFError) as error:
         raise _damaged(path.name, f"it cannot be read: {error}") from error
     _check_names(path.name, list(members))

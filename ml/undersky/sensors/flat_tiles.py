@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from undersky.grid import Grid, Window
-from undersky.sensors.archive import ProductFiles
+from undersky.sensors.archive import ProductFiles, opened
 from undersky.sensors.headers import tile_parts
 from undersky.sensors.rasters import Array, RasterFile, own_pixels, read_nearest, read_window
 
@@ -38,7 +38,7 @@ class FlatTiles:
         """The mask in that file, its tiles listed."""
         if files.size(name) > MAX_MASK_BYTES:
             return cls(raster, raster.shape, {})
-        with files.open(name) as stream:
+        with opened(files, name) as stream:
             data = stream.read(MAX_MASK_BYTES)
         hashes: dict[int, hashlib.blake2b] = {}
         tile_shape, parts = tile_parts(data)

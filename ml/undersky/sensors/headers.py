@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from undersky.errors import DataError, Reason
-from undersky.sensors.archive import ProductFiles
+from undersky.sensors.archive import ProductFiles, opened
 
 MAX_SIDE = 20_000
 """The largest real raster, Landsat's panchromatic band, has 16,000 pixels a side."""
@@ -60,12 +60,12 @@ def check_header(files: ProductFiles, name: str, *, driver: str) -> None:
     refuses what is missing.
 
     Raises:
-        DataError: `raster_truncated`, `raster_too_large`, `raster_unreadable`.
+        DataError: `raster_truncated`, `raster_too_large`, `raster_unreadable`, `archive_damaged`.
     """
     label = f"{name} of {files.label}"
     size = files.size(name)
     deep = files.seeks_cheaply(name)
-    with files.open(name) as stream:
+    with opened(files, name) as stream:
         walk = _Walk(stream, size, label)
         if size == 0:
             raise walk.truncated("it is empty")

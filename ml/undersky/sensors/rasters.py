@@ -160,7 +160,7 @@ def read_nearest(raster: RasterFile, own: Grid, *, at: Grid, window: Window, ban
     rows, cols = rows[inside_rows], cols[inside_cols]
     block = Window(int(rows[0]), int(cols[0]), int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1)
     pixels = read_window(raster, block, band=band)
-    if pixels.shape == window.shape:
+    if pixels.shape == window.shape and inside_rows.all() and inside_cols.all():
         return pixels
     result[np.ix_(inside_rows, inside_cols)] = pixels[np.ix_(rows - block.row, cols - block.col)]
     return result

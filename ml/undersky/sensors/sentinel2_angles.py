@@ -107,8 +107,10 @@ def angles_over(
 
 
 def _sun_vector(tile: TileAngles, grid: Grid, notes: list[Note], where: str) -> Doubles:
-    if tile.sun is not None and np.isfinite(tile.sun.zenith).any():
-        return _at_nodes(to_vector(tile.sun.zenith, tile.sun.azimuth), tile.sun.step_m, tile.corner, grid)
+    if tile.sun is not None:
+        vector = to_vector(tile.sun.zenith, tile.sun.azimuth)
+        if np.isfinite(vector).any():
+            return _at_nodes(vector, tile.sun.step_m, tile.corner, grid)
     if tile.mean_sun is None:
         invalid(where, "it has no sun angles")
     sentence = f"{where} has no sun angle grid; the tile's mean sun, zenith {tile.mean_sun[0]:.2f}, stands in"

@@ -18,7 +18,7 @@ from undersky.sensors.placement import Declared, place
 from undersky.sensors.rasters import JPEG_2000, RasterFile, open_raster, read_nearest
 from undersky.sensors.sentinel2_angles import TileAngles
 
-_DETECTOR = re.compile(r"-B\d[\dA]-(\d+)-")
+_DETECTOR = re.compile(r"-B\d[\dA]-(0?[1-9]|1[0-2])-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,12 +351,14 @@ def _write_band(job: _Job, index: int, *, planes: BandPlanes, stop: threading.Ev
 
 
 def _write_joined(job: _Job, planes: list[BandPlanes], judgement: Judgement) -> Mapping[str, float]:
-    """`quality` and `saturation` are COGs; the percent of each flag."""
-    grid, flags = job.scene.grid, FlagCounter()
+    """`quality` and `saturation` are COGs; the percent of each flag. What the agency's mask says is added."""
+    grid, flags, agency = job.scene.grid, FlagCounter(), job.scene.agency_mask
     shape = grid.shape.yx
     with job.stream(enc.QUALITY) as quality, job.stream(enc.SATURATION) as saturation:
         for strip in strips(grid, rows=job.strip_rows(grid)):
             bits = quality_strip(judgement, planes, window=strip, shape=shape)
+            if agency is not None:
+                bits |= agency.quality(strip)
             flags.add(bits)
             quality.write(strip, bits)
             saturation.write(strip, saturation_strip(planes, window=strip, shape=shape))
