@@ -12,7 +12,7 @@ BACKEND ?= cpu
 help:  ## What each verb does
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/ready  ## Install everything into .venv (about 1.2 GB; `undersky` is then in .venv/bin)
+setup: .venv/ready  ## Install everything into .venv (1.5 GB; `undersky` is then in .venv/bin)
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
