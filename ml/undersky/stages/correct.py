@@ -49,7 +49,7 @@ STRIP_PIXELS = 1024 * 10_980
 """Pixels decoded at a time, about: one row of blocks of a Sentinel-2 band at 10 m, whatever the area."""
 
 GDAL_OPTIONS: Mapping[str, Any] = {
-    "GDAL_CACHEMAX": 256 * 2**20,
+    "GDAL_CACHEMAX": 96 * 2**20,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
 }
