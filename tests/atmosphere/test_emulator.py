@@ -269,3 +269,53 @@ def test_the_package_itself_loads_no_torch() -> None:
     code = "import sys, undersky.atmosphere, undersky.atmosphere.state; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="ml")
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("angle", ["sun_zenith", "view_zenith", "relative_azimuth"])
+def test_an_unknown_angle_leaves_its_node_unknown_and_the_others_alone(angle: str) -> None:
+    emulator, geometry = Emulator.load("L8"), geometry_of(shape=(3,))
+    whole = emulator(state_of(shape=(3,)), geometry)
+    getattr(geometry, angle)[1] = np.nan
+    torn = emulator(state_of(shape=(3,)), geometry)
+    assert np.isnan(torn.path[:, 1]).all()
+    for name in FIELDS:
+        assert np.array_equal(getattr(torn, name)[:, [0, 2]], getattr(whole, name)[:, [0, 2]]), name
+
+
+@pytest.mark.faults
+def test_one_bands_unknown_view_leaves_the_other_bands_alone() -> None:
+    emulator, state = Emulator.load("L8"), state_of(shape=(2,))
+    zenith, azimuth = np.full((9, 2), 5.0, np.float32), np.full((9, 2), 60.0, np.float32)
+    zenith[4, 1] = np.nan
+    found = emulator(state, Geometry(np.full(2, 40.0), zenith, azimuth, per_band=True))
+    assert np.argwhere(np.isnan(found.path)).tolist() == [[4, 1]]
+    assert np.argwhere(np.isnan(found.transmittance)).tolist() == [[4, 1]]
+
+
+def test_bands_that_look_alike_are_computed_as_one_view() -> None:
+    emulator, state = Emulator.load("L9"), state_of(shape=(2,))
+    same = Geometry(np.full(2, 40.0), np.full((9, 2), 6.0), np.full((9, 2), 60.0), per_band=True)
+    one, other = emulator(state, same), emulator(state, geometry_of(shape=(2,)))
+    for name in FIELDS:
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+@settings(deadline=None, max_examples=25)
+@given(suns, views, azimuths, aots, models)
+def test_azimuths_fold_left_and_right_alike(sun, view, azimuth, aot, model) -> None:
+    emulator, state = Emulator.load("S2C", ("B01", "B8A")), state_of(aot, model=model)
+    left, right = (emulator(state, geometry_of(sun, view, sign * azimuth)) for sign in (1.0, -1.0))
+    assert left.path == pytest.approx(right.path, rel=1e-5)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.tuples(suns, views, azimuths), aots, models, pressures)
+def test_a_small_step_of_the_state_is_a_small_step_of_the_path(angles, aot, model, pressure) -> None:
+    # no table edge, knot or root makes the path jump: a sensitivity above 2 per optical depth is no haze
+    emulator = Emulator.load("S2B", ("B02", "B04", "B12"))
+    step = 1e-3
+    lower = emulator(state_of(max(aot - step, 0.0), pressure=pressure, model=model), geometry_of(*angles))
+    upper = emulator(state_of(min(aot + step, 1.25), pressure=pressure, model=model), geometry_of(*angles))
+    assert np.abs(upper.path - lower.path).max() < 2.0 * 2 * step
+    assert np.abs(upper.transmittance - lower.transmittance).max() < 3.0 * 2 * step

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from undersky.atmosphere.emulator import Emulator
@@ -10,6 +10,7 @@ from undersky.atmosphere.inversion import (
     SensorNoise,
     apply_atmosphere,
     inversion_fields,
+    mean_view,
     remove_atmosphere,
     remove_with_fields,
     sigma_with_fields,
@@ -143,3 +144,75 @@ def test_variance_below_zero_becomes_no_doubt_and_nan_stays() -> None:
     fields = InversionFields(tiny, tiny, tiny, -tiny, tiny, tiny)
     assert sigma_with_fields(np.zeros((1, 1, 1)), fields)[0, 0, 0] == 0.0
     assert np.isnan(sigma_with_fields(np.full((1, 1, 1), np.nan), fields)[0, 0, 0])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0.0, 180.0), st.floats(0.0, 13.0), st.integers(2, 13))
+def test_views_that_agree_have_themselves_as_mean(azimuth: float, zenith: float, bands: int) -> None:
+    views = (np.full((bands, 2, 2), v, np.float32) for v in (zenith, azimuth))
+    mean = mean_view(Geometry(np.full((2, 2), 30.0), *views, per_band=True))
+    assert not mean.per_band
+    # also half a turn, whose sine in float32 is a hair below zero, must not become minus half a turn
+    assert mean.relative_azimuth == pytest.approx(azimuth, abs=0.05)
+    assert mean.view_zenith == pytest.approx(zenith, rel=1e-5)
+
+
+def test_one_view_is_its_own_mean() -> None:
+    one = geometry()
+    assert mean_view(one) is one
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0.0, 0.3), st.floats(1e-4, 2e-3), st.floats(0.0, 1e-5), st.floats(0.0, 0.05))
+def test_noise_reaches_the_ground_as_the_slope_of_the_inversion(rho, floor, shot, calibration) -> None:
+    emulator = Emulator.load("L8", ("B2", "B4"))
+    noise = SensorNoise(floor, shot, calibration)
+    fields = inversion_fields(emulator, state_of(), geometry(), sigma=sigma_of(), noise=noise)
+    air = emulator(state_of(), geometry())
+    ground = np.full((2, *SHAPE), rho)
+    # without multiple reflection, as the parabola has it
+    toa = air.gas_transmittance * (air.path + air.transmittance * rho)
+    variance = floor**2 + shot * toa + (calibration * toa) ** 2
+    expected = np.sqrt(variance) / (air.gas_transmittance * air.transmittance)
+    assert sigma_with_fields(ground, fields) == pytest.approx(expected, rel=1e-3)
+
+
+def wide(function, nodes: int) -> np.ndarray:
+    """A smooth field on a square of nodes, edge to edge."""
+    y, x = np.meshgrid(*[np.linspace(0.0, 1.0, nodes)] * 2, indexing="ij")
+    return function(y, x)
+
+
+def test_doubt_on_few_nodes_is_the_doubt_on_all_of_them() -> None:
+    # more nodes than variance is worked out on; the same scene on few nodes has the same doubt at its corners
+    emulator, found = Emulator.load("L8", ("B2", "B5")), {}
+    for nodes in (9, 41):
+        aot = wide(lambda y, x: 0.1 + 0.2 * x + 0.1 * y, nodes)
+        flat = (np.full((nodes, nodes), v) for v in (2.0, 300.0, 990.0))
+        shares = np.full((5, nodes, nodes), 0.2)
+        state = AtmosphereState(aot, *flat, shares)
+        sun = wide(lambda y, x: 35.0 + 4.0 * y + 0.1 * x, nodes)
+        view = Geometry(sun, np.full_like(sun, 5.0), np.full_like(sun, 70.0))
+        sigma = StateUncertainty(0.1 * aot, *(np.zeros_like(aot) for _ in range(3)), 0.0 * shares)
+        found[nodes] = inversion_fields(emulator, state, view, sigma=sigma, noise=EXACT)
+    for name in ("gain", "offset", "albedo", "q0", "q1", "q2"):
+        few, many = (getattr(found[nodes], name) for nodes in (9, 41))
+        assert many.shape == (2, 41, 41)
+        assert many[:, ::5, ::5] == pytest.approx(few, rel=0.01, abs=1e-9), name
+
+
+@settings(deadline=None, max_examples=40)
+@given(coefficients, st.floats(0.0, 0.8), st.floats(1e-5, 1e-3))
+def test_an_error_at_the_top_grows_by_the_gain_and_no_more(atmosphere, rho: float, error: float) -> None:
+    toa = apply_atmosphere(np.array([rho]), atmosphere)
+    off = remove_atmosphere(toa + error, atmosphere)[0] - rho
+    gain = 1.0 / float(atmosphere.gas_transmittance[0] * atmosphere.transmittance[0])
+    assert 0.0 < off <= error * gain * (1 + 1e-9)
+
+
+@given(st.floats(0.01, 1.0), coefficients)
+def test_light_thrown_back_and_forth_is_a_geometric_series(rho: float, atmosphere: Coefficients) -> None:
+    bounce = float(atmosphere.spherical_albedo[0]) * rho
+    series = sum(bounce**n for n in range(60)) * atmosphere.transmittance[0] * rho
+    expected = atmosphere.gas_transmittance[0] * (atmosphere.path[0] + series)
+    assert apply_atmosphere(np.array([rho]), atmosphere)[0] == pytest.approx(expected, rel=1e-9)

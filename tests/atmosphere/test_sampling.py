@@ -5,8 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from undersky.atmosphere.sampling import (
+    MAX_VIEW_ZENITH,
+    OZONE_RANGE_DOBSON,
+    PHASE_SUN_ZENITHS,
+    Job,
     gas_jobs,
     gas_record,
     phase_jobs,
@@ -123,3 +129,131 @@ def test_no_file_holds_no_records(tmp_path: Path) -> None:
 
 def test_node_interpolation_is_what_the_records_are_made_for() -> None:
     assert node_matrix(GRID).shape == (len(GRID), len(NODES_UM))
+
+
+def jobs_of(count: int) -> list[Job]:
+    return [Job(f"urban/{i}", SixsCase(10.0 + i, 5.0, 90.0, 0.1, "urban")) for i in range(count)]
+
+
+@pytest.mark.faults
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2000), st.integers(1, 3))
+def test_a_kill_at_any_byte_costs_at_most_one_run(tmp_path_factory, cut: int, workers: int) -> None:
+    out = tmp_path_factory.mktemp("killed") / "set.jsonl"
+    sample(iter(jobs_of(4)), out, record=gas_record_short, workers=workers, ask=spectrum_of)
+    content = out.read_bytes()
+    kept = content[: cut % len(content)]
+    out.write_bytes(kept)
+    whole = len(read_records(out))
+    assert whole >= kept.count(b"\n") - 1
+    assert (
+        sample(iter(jobs_of(4)), out, record=gas_record_short, workers=workers, ask=spectrum_of) == 4 - whole
+    )
+    keys = [record["key"] for record in read_records(out)]
+    assert sorted(keys) == [job.key for job in jobs_of(4)]
+
+
+def gas_record_short(spectrum: Spectrum) -> dict[str, list[int]]:
+    return {"gas_e4": gas_record(spectrum)["gas_e4"][:3]}
+
+
+@pytest.mark.faults
+def test_a_run_killed_twice_in_the_same_line_still_ends_complete(tmp_path: Path) -> None:
+    out = tmp_path / "set.jsonl"
+    for lost in (30, 55, 1):
+        sample(iter(jobs_of(3)), out, record=gas_record_short, workers=1, ask=spectrum_of)
+        out.write_text(out.read_text()[:-lost])
+    assert sample(iter(jobs_of(3)), out, record=gas_record_short, workers=1, ask=spectrum_of) == 1
+    assert len(read_records(out)) == 3
+
+
+def test_more_jobs_may_be_asked_for_later(tmp_path: Path) -> None:
+    out = tmp_path / "set.jsonl"
+    asked: list[float] = []
+
+    def ask(case: SixsCase) -> Spectrum:
+        asked.append(case.sun_zenith)
+        return spectrum_of(case)
+
+    for count, ran in ((2, 2), (5, 3), (3, 0)):
+        assert sample(iter(jobs_of(count)), out, record=gas_record_short, workers=2, ask=ask) == ran
+    assert sorted(asked) == [10.0, 11.0, 12.0, 13.0, 14.0]
+
+
+def test_jobs_are_drawn_only_as_workers_come_free(tmp_path: Path) -> None:
+    drawn = []
+
+    def endless():
+        for job in jobs_of(50):
+            drawn.append(job.key)
+            yield job
+
+    def fails_third(case: SixsCase) -> Spectrum:
+        if case.sun_zenith == 12.0:
+            raise RuntimeError("6S broke")
+        return spectrum_of(case)
+
+    with pytest.raises(RuntimeError, match="broke"):
+        sample(endless(), tmp_path / "set.jsonl", record=gas_record_short, workers=1, ask=fails_third)
+    assert drawn == ["urban/0", "urban/1", "urban/2"]
+
+
+def test_no_jobs_are_no_runs(tmp_path: Path) -> None:
+    assert sample(iter(()), tmp_path / "set.jsonl", record=gas_record, workers=2, ask=spectrum_of) == 0
+    assert read_records(tmp_path / "set.jsonl") == []
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 17])
+def test_any_number_of_samples_may_be_asked_for(samples: int) -> None:
+    assert len({job.key for job in gas_jobs(samples)}) == samples
+    assert len(list(scattering_jobs(samples))) == samples * len(MODELS)
+
+
+def test_gas_points_fill_their_box_to_its_edges() -> None:
+    cases = [job.case for job in gas_jobs(512)]
+    for name, low, high in (
+        ("ozone_dobson", *OZONE_RANGE_DOBSON),
+        ("water_vapour", 0.0, 6.5),
+        ("view_zenith", 0.0, MAX_VIEW_ZENITH),
+        ("altitude_km", 0.0, 4.3),
+        ("sun_zenith", 0.0, 77.0),
+    ):
+        values = np.array([getattr(case, name) for case in cases])
+        assert values.min() >= low
+        assert values.max() <= high
+        assert np.ptp(values) > 0.9 * (high - low), name
+        assert np.bincount(((values - low) / (high - low) * 7.999).astype(int), minlength=8).min() > 5, name
+
+
+def test_suns_are_spread_over_the_sky_and_not_over_degrees() -> None:
+    # uniform in the cosine up to a crowd at the edges: the median sun is near cos = (1 + cos 77) / 2
+    suns = np.array([job.case.sun_zenith for job in rayleigh_jobs(512)])
+    assert np.median(np.cos(np.radians(suns))) == pytest.approx((1 + np.cos(np.radians(77.0))) / 2, abs=0.01)
+
+
+def test_phase_suns_are_closest_where_the_ripples_are() -> None:
+    steps = np.diff(PHASE_SUN_ZENITHS)
+    assert (np.diff(steps) >= 0).all()
+    assert steps[0] == 1.0
+    assert PHASE_SUN_ZENITHS[-1] == 76.0
+
+
+def test_keys_name_model_and_index() -> None:
+    assert [job.key for job in islice(scattering_jobs(4), 6)] == [
+        *(f"{model}/0" for model in MODELS),
+        f"{MODELS[0]}/1",
+    ]
+    assert next(rayleigh_jobs(2)).key == "none/0"
+    assert next(phase_jobs()).key == "continental/0"
+
+
+def test_rows_dimmed_by_gas_say_nothing_of_the_path() -> None:
+    spectrum = spectrum_of(SixsCase(30.0, 5.0, 90.0, 0.2, "urban"))
+    spoiled = spectrum.path_with_gas.copy()
+    spoiled[spectrum.gas_transmittance < 0.9] = 0.7
+    honest, other = (
+        scattering_record(Spectrum(GRID, spectrum.gas_transmittance, *[spectrum.transmittance_down] * 2,
+                                   spectrum.spherical_albedo, path, spectrum.solar_irradiance))["path"]
+        for path in (spectrum.path_with_gas, spoiled)
+    )  # fmt: skip
+    assert honest == other
