@@ -127,13 +127,13 @@ def read_average(
     with _opened(raster.path, raster.label, driver=raster.driver, level=_level(raster, reduction)) as dataset:
         rows = _covering(window.row, window.height, reduction, limit=dataset.height)
         cols = _covering(window.col, window.width, reduction, limit=dataset.width)
-        right = _mean_weights(window.col / reduction, window.width / reduction, shape[1], cols)
+        right = _mean_weights(_reduced(window.col, reduction), window.width / reduction, shape[1], cols)
         step = len(rows) if reduction > 1 else max(1, _CHUNK_PIXELS // len(cols))
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             pixels = dataset.read(1, window=RasterioWindow(cols.start, part.start, len(cols), len(part)))
             valid = _valid(pixels, nodata, shrink=reduction > 1)
-            left = _mean_weights(window.row / reduction, window.height / reduction, shape[0], part)
+            left = _mean_weights(_reduced(window.row, reduction), window.height / reduction, shape[0], part)
             total += _summed(left, np.where(valid, pixels, 0), right)
             weight += _summed(left, valid, right)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -195,7 +195,17 @@ def _level(raster: RasterFile, reduction: int) -> int | None:
 
 def _covering(start: int, count: int, reduction: int, *, limit: int) -> range:
     """The reduced pixels that touch a stretch of full-resolution ones."""
-    return range(min(start // reduction, limit - 1), min(-(-(start + count) // reduction), limit))
+    first, last = _reduced(start, reduction), _reduced(start + count, reduction)
+    return range(min(int(first), limit - 1), min(int(np.ceil(last)), limit))
+
+
+def _reduced(position: int, reduction: int) -> float:
+    """A pixel edge of the full resolution among reduced pixels.
+
+    The wavelet keeps every r-th sample: reduced pixel k stands on the centre of pixel k * r, not on the
+    middle of the r pixels from there.
+    """
+    return (position - 0.5) / reduction + 0.5
 
 
 def _mean_weights(start: float, length: float, cells: int, pixels: range) -> csr_array:

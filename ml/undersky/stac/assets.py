@@ -39,7 +39,7 @@ def layer_asset(written: WrittenLayer, sensor: Sensor) -> pystac.Asset:
 def layer_fields(layer: Layer, sensor: Sensor, *, wavelengths: bool = True) -> Fields:
     """What an asset of that layer says in every product; wavelengths differ within a family of sensors."""
     fields: Fields = {
-        "title": layer.title,
+        "title": layer.title if wavelengths else _family_title(layer),
         "roles": list(layer.roles),
         "type": COG_TYPE,
         "data_type": layer.dtype,
@@ -61,6 +61,15 @@ def layer_fields(layer: Layer, sensor: Sensor, *, wavelengths: bool = True) -> F
             _bit(i, name, meaning) for i, (name, meaning) in enumerate(bits)
         ]
     return fields
+
+
+def _family_title(layer: Layer) -> str:
+    """The layer's title without the wavelength of one sensor."""
+    return (
+        layer.title
+        if layer.band is None
+        else layer.title.removesuffix(f", {layer.band.wavelength_nm:.0f} nm")
+    )
 
 
 def _band_fields(layer: Layer, *, wavelengths: bool) -> Fields:

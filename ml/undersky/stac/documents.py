@@ -11,6 +11,7 @@ import pystac
 import shapely
 from pystac.errors import STACValidationError
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
+from shapely.geometry.polygon import orient
 
 from undersky import __version__
 from undersky.bands import SENSORS, Sensor
@@ -234,7 +235,8 @@ def _geometry(grid: Grid) -> tuple[Fields, list[float]]:
     unrolled = shapely.Polygon([(lon % 360.0, lat) for lon, lat in ring])
     east = shapely.clip_by_rect(unrolled, 0.0, -90.0, 180.0, 90.0)
     west = shapely.affinity.translate(shapely.clip_by_rect(unrolled, 180.0, -90.0, 360.0, 90.0), xoff=-360.0)
-    both = shapely.MultiPolygon([east, west])
+    # clipping leaves the rings clockwise; GeoJSON (RFC 7946, 3.1.6) wants them the other way
+    both = shapely.MultiPolygon([orient(east), orient(west)])
     return json.loads(shapely.to_geojson(both)), [
         east.bounds[0],
         both.bounds[1],
