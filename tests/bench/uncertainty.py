@@ -4,7 +4,7 @@ Run: python tests/bench/uncertainty.py [--samples DIR]. The table stands in docs
 
 The fields of sigma are those of a typical scene (uncertain AOD 0.08, calibration 2 %, sensor noise), per band
 `sigma**2 = (noise)**2 + (dark + slope * rho)**2 + (calibration * rho)**2`; the texture is real Landsat 8 and
-Sentinel-2 reflectance of ../shared/data.
+Sentinel-2 reflectance of the folder UNDERSKY_SAMPLES.
 """
 
 import argparse
