@@ -9,7 +9,6 @@ from odc.geo.geobox import GeoBox
 
 from undersky.grid import (
     Window,
-    footprint_differs_by_m,
     footprint_lonlat,
     interpolation_weights,
     node_count,
@@ -96,11 +95,6 @@ def test_footprint_corners_agree_with_rasterio():
     lon, lat = transform("EPSG:32755", "EPSG:4326", [left, left, right, right], [top, bottom, bottom, top])
     corners = {(round(x, 9), round(y, 9)) for x, y in footprint_lonlat(space)}
     assert corners == {(round(x, 9), round(y, 9)) for x, y in zip(lon, lat, strict=True)}
-
-
-def test_equal_ground_under_another_datum_realisation_does_not_differ():
-    assert footprint_differs_by_m(grid(crs="EPSG:28355"), grid(crs="EPSG:32755")) == 0.0
-    assert footprint_differs_by_m(grid(), grid(rows=101)) == pytest.approx(10.0)
 
 
 def test_nodes_span_a_whole_tile_every_five_kilometres():

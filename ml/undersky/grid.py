@@ -66,15 +66,6 @@ def resolution_m(grid: Grid) -> float:
     return float(abs(grid.affine.a))
 
 
-def footprint_differs_by_m(grid: Grid, other: Grid) -> float:
-    """Largest distance between corresponding edges of the two bounding boxes, in map units.
-
-    The CRS is not compared: two realisations of one datum name the same ground.
-    """
-    edges = zip(grid.boundingbox.bbox, other.boundingbox.bbox, strict=True)
-    return max(abs(mine - theirs) for mine, theirs in edges)
-
-
 def footprint_lonlat(grid: Grid) -> list[tuple[float, float]]:
     """The closed ring (lon, lat) of the grid's footprint in WGS 84 degrees, counter-clockwise."""
     if grid.crs is None:

@@ -9,7 +9,7 @@
         |
     planes + mask -> quality, saturation;  coarse layers;  thumbnail;  Item  -> the folder gets its name
 
-Memory does not depend on the area: strips of pixels, bit planes on disk, fields on nodes.
+Pixels stream: strips in memory, bit planes on disk, fields on nodes. Only the mask grows with the area.
 """
 
 import hashlib
