@@ -10,10 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ml" / "undersky"
 
-CORE = {"errors", "refs", "bands", "quality", "grid", "scene"}
+CORE = {"errors", "refs", "bands", "quality", "grid", "scene", "tiles"}
 CORE_MAY = {
     "errors": set(),
     "refs": set(),
+    "tiles": {"errors"},
     "quality": set(),
     "bands": {"errors"},
     "grid": {"errors"},
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     "atmosphere": set(),
     "raster": set(),
     "models": set(),
-    "services": set(),
+    "services": {"settings"},
     "stac": {"raster"},
     "synth": {"sensors", "atmosphere", "raster"},
     "validation": {"raster"},
@@ -32,18 +33,22 @@ MAY_IMPORT = {
     "inference": {"models", "atmosphere", "raster"},
     "evaluation": {"models", "datasets", "inference", "atmosphere", "raster"},
     "training": {"datasets", "models", "atmosphere", "evaluation"},
-    "flow": {"services"},
+    "flow": {"services", "settings"},
+    "batch": {"stages", "services", "settings", "sensors", "validation", "stac", "raster"},
     "settings": set(),
     "log": set(),
     "stages": {
         *("sensors", "atmosphere", "raster", "models", "services", "stac", "synth", "validation"),
         *("datasets", "inference", "evaluation", "training"),
     },
-    "cli": {"stages", "flow", "settings", "log", "services"},
+    "cli": {"stages", "flow", "batch", "settings", "log", "services"},
     "__main__": {"cli"},
 }
 OWNERS = {
     "boto3": {"services"},
+    "alembic": {"services"},
+    "httpx": {"services"},
+    "rustac": {"services"},
     "sqlalchemy": {"services"},
     "mlflow": {"services"},
     "pystac_client": {"services"},

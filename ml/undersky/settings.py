@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from undersky.errors import ConfigError
+
+T = TypeVar("T")
 
 
 class Settings(BaseSettings):
@@ -18,6 +21,30 @@ class Settings(BaseSettings):
     threads: int = Field(2, ge=1, le=64, description="Threads that decode, correct and encode one product.")
     log_level: str = Field("warning", pattern="^(debug|info|warning|error)$", description="What is logged.")
     log_format: str = Field("text", pattern="^(text|json)$", description="Lines for people or for machines.")
+
+    ledger: SecretStr | None = Field(None, description="PostgreSQL of the ledger, postgresql://user@host/db.")
+    store: str | None = Field(None, pattern="^s3://[^/]+$", description="Bucket of all files, s3://bucket.")
+    s3_endpoint: str | None = Field(None, description="Address of an S3 server that is not AWS.")
+    commit: Literal["store", "ledger"] = Field(
+        "store",
+        description="What decides a race to publish: the store's conditional put or the ledger.",
+    )
+    public_url: str | None = Field(
+        None, description="Where readers reach the bucket, https://host/bucket; s3://bucket when unset."
+    )
+    profiles: Path | None = Field(None, description="Folder of provider profiles that replace shipped ones.")
+    registry: str | None = Field(None, description="Address of the MLflow server.")
+    catalog_url: str | None = Field(None, description="Address of the STAC API over what was published.")
+    airflow_url: str | None = Field(None, description="Address of the Airflow UI, for links to logs.")
+    scratch: Path | None = Field(None, description="Folder for working files; the system's when unset.")
+    runtime: Literal["process", "kubernetes"] = Field("process", description="What a batch stage runs in.")
+    worker: str | None = Field(
+        None, description="Command of a batch stage in runtime process; this Python's undersky when unset."
+    )
+    batch_scenes: int = Field(4, ge=1, le=500, description="Scenes that flow together.")
+    claim_scenes: int = Field(200, ge=1, le=20_000, description="Scenes that one run claims at most.")
+    lease_minutes: float = Field(120, gt=0, description="How long a claim stands without a sign of life.")
+    max_tries: int = Field(5, ge=1, description="Runs that may try a scene before it counts as failed.")
 
 
 def read_settings() -> Settings:
@@ -32,6 +59,17 @@ def read_settings() -> Settings:
         first = error.errors()[0]
         name = f"UNDERSKY_{'_'.join(str(part) for part in first['loc'])}".upper()
         raise ConfigError(f"{name}={first['input']!r} cannot be used: {first['msg']}") from error
+
+
+def needed(value: T | None, name: str, *, cure: str) -> T:
+    """The value of a setting that this verb cannot do without.
+
+    Raises:
+        ConfigError: It is not set.
+    """
+    if value is None:
+        raise ConfigError(f"UNDERSKY_{name.upper()} is not set: {cure}")
+    return value
 
 
 def one_thread_a_library() -> None:

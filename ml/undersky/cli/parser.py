@@ -1,19 +1,9 @@
-"""The verbs and their options, with help that teaches."""
+"""The whole command line: every group of verbs with help that teaches."""
 
 import argparse
-from datetime import date
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from undersky import __version__
-from undersky.bands import SENSORS
-from undersky.cli import verbs
-from undersky.cli.verbs import Verb
-
-if TYPE_CHECKING:
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  argparse names it nowhere else
-
-_PRODUCT = "Sentinel-2 L1C SAFE folder or zip, AWS tile folder; Landsat 8/9 Level-1 folder or tar"
+from undersky.cli import areas, batches, by_hand, operations, scenes, steps
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -21,126 +11,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="undersky",
         description="Surface reflectance from Sentinel-2 Level-1C and Landsat 8/9 Collection 2 Level-1.",
-        epilog="Settings: UNDERSKY_THREADS, UNDERSKY_SAMPLES, UNDERSKY_LOG_LEVEL, UNDERSKY_LOG_FORMAT.\n"
+        epilog="Settings: UNDERSKY_<NAME>, see docs/settings.md.\n"
         "Exit codes: 0 done, 2 command or setting wrong, 3 product cannot be used, 75 try again later.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"undersky {__version__}")
     group = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for add in (_add_inspect, _add_correct, _add_compare, _add_simulate, _add_evaluate):
-        add(group)
+    for verbs in (by_hand, areas, scenes, operations, steps, batches):
+        verbs.add_verbs(group)
     return parser
-
-
-def _verb(group: "Verbs", name: str, verb: Verb, *, summary: str, example: str) -> argparse.ArgumentParser:
-    """A verb with its one-line summary, an example to start from, and --json."""
-    parser = group.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.set_defaults(verb=verb)
-    return parser
-
-
-def _add_inspect(group: "Verbs") -> None:
-    parser = _verb(
-        group,
-        "inspect",
-        verbs.inspect,
-        summary="Say what a product is: sensor, baseline, angles, sizes, priors, what is missing.",
-        example="undersky inspect S2B_MSIL1C_20250613T101559_N0511_R065_T32TQM_20250613T122215.SAFE",
-    )
-    parser.add_argument("product", type=Path, help=_PRODUCT)
-
-
-def _add_correct(group: "Verbs") -> None:
-    parser = _verb(
-        group,
-        "correct",
-        verbs.correct,
-        summary="Remove the atmosphere: COGs with uncertainty and quality bits, and one STAC Item.",
-        example="undersky correct LC09_L1TP_192028_20250613_20250613_02_T1 --out products --dem dem.tif",
-    )
-    parser.add_argument("product", type=Path, help=_PRODUCT)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the product appears in DIR/<id>/"
-    )
-    parser.add_argument(
-        "--model", default="physics", help="`physics` (default) or the folder of a model package"
-    )
-    parser.add_argument(
-        "--state",
-        type=Path,
-        metavar="FILE",
-        help="the atmosphere as measured, JSON; docs/product.md shows one",
-    )
-    ground = parser.add_mutually_exclusive_group()
-    ground.add_argument("--dem", type=Path, metavar="FILE", help="raster of heights in metres, any CRS")
-    ground.add_argument(
-        "--altitude", type=float, metavar="M", help="one height in metres for the whole scene"
-    )
-    parser.add_argument("--threads", type=int, metavar="N", help="bands worked on at a time (default 2)")
-
-
-def _add_compare(group: "Verbs") -> None:
-    parser = _verb(
-        group,
-        "compare",
-        verbs.compare,
-        summary="Hold a product of ours against the agency's: bias, spread, RMSE per band, a picture.",
-        example="undersky compare products/S2A_32TQM_... S2A_MSIL2A_20250613T101031_....SAFE --out report",
-    )
-    parser.add_argument("product", type=Path, help="folder that `undersky correct` made")
-    parser.add_argument(
-        "agency_l2", type=Path, help="Landsat L2SP folder or Sen2Cor L2A SAFE of the same scene"
-    )
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where difference.png goes")
-
-
-def _add_simulate(group: "Verbs") -> None:
-    parser = _verb(
-        group,
-        "simulate",
-        verbs.simulate,
-        summary="Make a Level-1 product of a known ground under a known sky, its truth beside it.",
-        example="undersky simulate --sensor L9 --seed 3 --date 2025-06-13 --out scenes",
-    )
-    parser.add_argument("--sensor", choices=sorted(SENSORS), default="S2A")
-    parser.add_argument("--tile", help="MGRS tile (default 32TQM) or Landsat path and row (default 192029)")
-    parser.add_argument("--date", type=date.fromisoformat, help="day of the overpass, YYYY-MM-DD")
-    parser.add_argument("--seed", type=int, default=0, help="of the ground; the same seed is the same ground")
-    parser.add_argument("--theme", help="kind of country: fields forest town coast mountain desert lakes")
-    parser.add_argument(
-        "--clouds", type=float, default=15.0, metavar="PERCENT", help="cloud cover (default 15)"
-    )
-    parser.add_argument(
-        "--size", type=int, metavar="M", help="side in metres, a multiple of 180 (default 10980)"
-    )
-    parser.add_argument("--baseline", default="05.11", help="Sentinel-2 baseline; 02.09 has no offsets")
-    parser.add_argument(
-        "--layout", choices=("folder", "zip", "tile"), default="folder", help="Sentinel-2 only"
-    )
-    parser.add_argument("--malformed", metavar="KIND", help="spoil the product; an unknown KIND lists them")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-
-
-def _add_evaluate(group: "Verbs") -> None:
-    parser = _verb(
-        group,
-        "evaluate",
-        verbs.evaluate,
-        summary="Measure the correction on frozen suites and real pairs, beside its peers.",
-        example="undersky evaluate --suite direct-6s --json",
-    )
-    parser.add_argument(
-        "--suite",
-        action="append",
-        help="direct-6s, direct-6s-stress or pairs (real, from UNDERSKY_SAMPLES); repeatable",
-    )
-    parser.add_argument(
-        "--model", default="physics", help="`physics` (default) or the folder of a model package"
-    )

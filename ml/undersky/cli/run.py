@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from undersky.cli.outcome import Outcome
 from undersky.cli.parser import make_parser
 from undersky.errors import DataError, UnderskyError
 from undersky.log import set_up_logs
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings()
         set_up_logs(level=settings.log_level, json=settings.log_format == "json")
-        outcome = arguments.verb(arguments, settings, screen)
+        outcome: Outcome = arguments.verb(arguments, settings, screen)
     except UnderskyError as error:
         _report(error, as_json=arguments.json)
         return error.exit_code
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(json.dumps(outcome.result, indent=1, allow_nan=False) + "\n")
     else:
         outcome.show(Console(highlight=False, soft_wrap=True))
-    return 0
+    return outcome.exit_code
 
 
 def _report(error: UnderskyError, *, as_json: bool) -> None:

@@ -1,43 +1,14 @@
 """What each verb calls and how its result reads. Stages are imported inside: most load what others don't."""
 
 import argparse
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from undersky.cli.outcome import Outcome, cell, jsonable, progress, table
 from undersky.settings import Settings
-
-Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a verb has to say, twice."""
-
-    result: Json
-    """For machines: one JSON object."""
-    show: Callable[[Console], None]
-    """For people."""
-
-
-Verb = Callable[[argparse.Namespace, Settings, Console], Outcome]
-
-
-@contextmanager
-def _progress(screen: Console, title: str) -> Iterator[Callable[[float, str], None]]:
-    """A bar on a terminal; silence elsewhere."""
-    columns = (TextColumn(title), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=screen, transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda fraction, sentence: bar.update(task, completed=fraction, description=sentence)
 
 
 def correct(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:
@@ -48,8 +19,8 @@ def correct(arguments: argparse.Namespace, settings: Settings, screen: Console) 
     estimator = estimator_for(
         model=model, state=arguments.state, dem=arguments.dem, altitude_m=arguments.altitude
     )
-    with _progress(screen, arguments.product.name) as progress:
-        options = CorrectOptions(threads=arguments.threads or settings.threads, progress=progress)
+    with progress(screen, arguments.product.name) as told:
+        options = CorrectOptions(threads=arguments.threads or settings.threads, progress=told)
         made = correct(arguments.product, arguments.out, estimator=estimator, options=options)
 
     def show(console: Console) -> None:
@@ -58,7 +29,7 @@ def correct(arguments: argparse.Namespace, settings: Settings, screen: Console) 
         console.print(f"{made.folder}\n  {how}, {made.bytes / 1e6:.1f} MB, Item {made.item.name}")
         console.print(f"  quality: {flags or 'every pixel clear'}")
 
-    return Outcome(_jsonable(asdict(made)), show)
+    return Outcome(jsonable(asdict(made)), show)
 
 
 def inspect(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:  # noqa: ARG001
@@ -70,8 +41,8 @@ def inspect(arguments: argparse.Namespace, settings: Settings, screen: Console) 
     def show(console: Console) -> None:
         priors = {f"prior {name}": value for name, value in seen.prior.items()}
         for name, value in (dict(seen.facts) | priors).items():
-            console.print(f"{name:>24}  {_cell(value)}")
-        console.print(_table(seen.bands, ("name", "common_name", "wavelength_nm", "rows", "cols", "pixel_m")))
+            console.print(f"{name:>24}  {cell(value)}")
+        console.print(table(seen.bands, ("name", "common_name", "wavelength_nm", "rows", "cols", "pixel_m")))
         for note in seen.notes:
             console.print(f"! {note['sentence']}")
 
@@ -95,7 +66,7 @@ def simulate(arguments: argparse.Namespace, settings: Settings, screen: Console)
     with screen.status(f"simulating {request.sensor} over {request.tile}"):
         made = simulate(arguments.out, order=order)
     return Outcome(
-        _jsonable(asdict(made)), lambda console: console.print(f"{made.product}\n  truth: {made.truth}")
+        jsonable(asdict(made)), lambda console: console.print(f"{made.product}\n  truth: {made.truth}")
     )
 
 
@@ -121,26 +92,7 @@ def evaluate(arguments: argparse.Namespace, settings: Settings, screen: Console)
     samples = settings.samples
     suites = arguments.suite or ["direct-6s", *(["pairs"] if samples else [])]
     model = None if arguments.model == "physics" else Path(arguments.model)
-    with _progress(screen, "evaluating") as progress:
-        options = EvaluateOptions(model=model, samples=samples, workers=settings.threads, progress=progress)
+    with progress(screen, "evaluating") as told:
+        options = EvaluateOptions(model=model, samples=samples, workers=settings.threads, progress=told)
         found = evaluate(suites, options)
     return Outcome(found.result, lambda console: console.print(found.markdown, markup=False))
-
-
-def _jsonable(value: Json) -> Json:
-    """Paths as text."""
-    plain: Json = json.loads(json.dumps(value, default=str))
-    return plain
-
-
-def _table(rows: Sequence[Json], columns: Sequence[str]) -> Table:
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    return table
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:g}" if isinstance(value, float) else str(value)

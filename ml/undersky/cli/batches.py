@@ -1,0 +1,10 @@
+"""The heavy stages over a batch: what a pod runs, by hand."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undersky.cli.outcome import Verbs
+
+
+def add_verbs(group: "Verbs") -> None:
+    """None yet."""
