@@ -19,12 +19,13 @@ from undersky.synth.detectors import (
     strips,
     tile_detectors,
 )
-from undersky.synth.geometry import HALF_SWATH_KM, Site, node_positions, track_over
+from undersky.synth.geometry import HALF_SWATH_KM, grid_at, node_positions, track_over
 from undersky.synth.tile_angles import NODES, STEP_M
+from undersky.tiles import Site
 
 HERE = Site(32632, 600_000.0, 5_000_040.0)
 SIZE_M = 10_980
-GRID = HERE.grid(resolution_m=60, size_m=SIZE_M)
+GRID = grid_at(HERE, resolution_m=60, size_m=SIZE_M)
 S2A = SENSORS["S2A"]
 QUICK = settings(max_examples=25, deadline=None)
 

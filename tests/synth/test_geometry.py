@@ -11,21 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from undersky.bands import SENSORS
-from undersky.errors import ConfigError
 from undersky.synth.detectors import COUNT, band_angles, footprint, strips, tile_detectors
 from undersky.synth.geometry import (
-    Site,
     earth_sun_distance_au,
+    grid_at,
     lonlat,
     node_positions,
     overpass_time,
-    site,
     sun_position,
     track_over,
 )
+from undersky.tiles import Site, site
 
 HERE = Site(32632, 600_000.0, 5_000_040.0)
-GRID = HERE.grid(resolution_m=60, size_m=10_980)
+GRID = grid_at(HERE, resolution_m=60, size_m=10_980)
 NINTH_MIDDLE_KM = 2.5 * 290.0 / 12
 
 
@@ -33,59 +32,10 @@ def pass_over(across_km: float, constellation: str = "sentinel-2"):
     return track_over(605_490.0, 4_994_550.0, latitude=45.0, across_km=across_km, constellation=constellation)
 
 
-@pytest.mark.oracle
-@pytest.mark.parametrize(
-    ("tile", "epsg", "left", "top"),
-    [
-        # EPSG, ULX and ULY of real MTD_TL.xml files of five products.
-        ("55JEJ", 32755, 499980, 6900040),
-        ("31TDH", 32631, 399960, 4800000),
-        ("46RER", 32646, 499980, 3100020),
-        ("01WCP", 32601, 300000, 7400040),
-        ("51MUP", 32751, 300000, 9400000),
-    ],
-)
-def test_mgrs_tiles_lie_where_esa_puts_them(tile, epsg, left, top):
-    assert site(tile) == Site(epsg, left, top)
-
-
-@pytest.mark.oracle
-@pytest.mark.parametrize(
-    ("scene", "zone", "longitude", "latitude"),
-    [
-        # UTM zone and upper-left corner of the MTL files of real scenes.
-        ("227074", 21, -59.25847, -19.17654),
-        ("063046", 5, -157.10847, 21.26564),
-        ("092084", 55, 145.50492, -33.54852),
-    ],
-)
-def test_wrs2_scenes_lie_within_a_quarter_degree_of_real_ones(scene, zone, longitude, latitude):
-    place = site(scene)
-    assert place.epsg == 32600 + zone
-    found = lonlat(place.epsg, np.array([place.left_m]), np.array([place.top_m]))
-    if scene != "063046":  # that product was cut out of its scene
-        assert abs(found[0][0] - longitude) < 0.25
-    assert abs(found[1][0] - latitude) < 1.5 if scene == "063046" else abs(found[1][0] - latitude) < 0.25
-
-
-def test_landsat_pixel_centres_lie_on_multiples_of_thirty_metres():
-    place = site("195028")
-    assert (place.left_m + 15) % 30 == 0
-    assert (place.top_m - 15) % 30 == 0
-
-
-@pytest.mark.parametrize(
-    "tile", ["", "32T", "32IQM", "61TQM", "00TQM", "32TAM", "000001", "234001", "195200", "abcdef", "32TQC"]
-)
-def test_what_is_no_tile_is_refused(tile):
-    with pytest.raises(ConfigError, match=r"MGRS|WRS-2"):
-        site(tile)
-
-
 def test_grids_of_all_resolutions_share_their_footprint():
-    boxes = {HERE.grid(resolution_m=r, size_m=10_980).boundingbox.bbox for r in (10, 15, 20, 30, 60)}
+    boxes = {grid_at(HERE, resolution_m=r, size_m=10_980).boundingbox.bbox for r in (10, 15, 20, 30, 60)}
     assert len(boxes) == 1
-    assert HERE.grid(resolution_m=10, size_m=10_980).shape == (1098, 1098)
+    assert grid_at(HERE, resolution_m=10, size_m=10_980).shape == (1098, 1098)
 
 
 @pytest.mark.oracle

@@ -28,11 +28,10 @@ from undersky.synth.geometry import (
     HALF_SWATH_KM,
     Detector,
     Doubles,
-    Site,
     Track,
+    grid_at,
     lonlat,
     node_positions,
-    site,
     sun_position,
     track_over,
 )
@@ -41,6 +40,7 @@ from undersky.synth.library import Split
 from undersky.synth.radiation import Column, band_toa
 from undersky.synth.sky import Directions, Sky, make_sky
 from undersky.synth.weather import Weather, draw_state, forecast
+from undersky.tiles import Site, site
 
 SUMMER_MORNING = datetime(2023, 7, 14, 10, 20, 31, 24_000, tzinfo=UTC)
 """Sensing time where none is asked for."""
@@ -239,7 +239,7 @@ def _lay_out(request: Request) -> _Scene:
     if request.origin_m is not None:
         place = Site(place.epsg, *request.origin_m)
     sizes = {band.resolution_m for band in sensor.bands}
-    by_size = {size: place.grid(resolution_m=size, size_m=request.size_m) for size in sizes}
+    by_size = {size: grid_at(place, resolution_m=size, size_m=request.size_m) for size in sizes}
     grid = by_size[min(band.resolution_m for band in sensor.corrected_bands)]
     nodes = node_count(grid, spacing_m=NODE_SPACING_M)
     x, y = node_positions(grid, nodes)

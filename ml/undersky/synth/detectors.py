@@ -13,8 +13,9 @@ import numpy as np
 
 from undersky.bands import Sensor
 from undersky.grid import Floats, Grid
-from undersky.synth.geometry import Detector, Doubles, Site, Track
+from undersky.synth.geometry import Detector, Doubles, Track
 from undersky.synth.tile_angles import NODES, STEP_M
+from undersky.tiles import Site
 
 COUNT = 12
 OVERLAP_KM = 1.0

@@ -1,7 +1,6 @@
-"""Where and when: tiles to grids, the sun's place in the sky, and the directions in which a sensor looks."""
+"""Where and when: grids at tiles, the sun's place in the sky, and the directions in which a sensor looks."""
 
 import math
-import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
@@ -13,102 +12,30 @@ from odc.geo.crs import CRS
 
 from undersky.errors import ConfigError
 from undersky.grid import Floats, Grid
+from undersky.tiles import Site, heading, site
 
 Doubles = npt.NDArray[np.float64]
 
 _EARTH_KM = 6371.0
 HALF_SWATH_KM = MappingProxyType({"sentinel-2": 145.0, "landsat": 92.5})
 """From the ground track to either edge of the swath, by constellation."""
-_COLUMNS = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")  # by zone modulo 3
-_ROWS = "ABCDEFGHJKLMNPQRSTUV"
-_BANDS = "CDEFGHJKLMNPQRSTUVWX"
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A tile's place on the map."""
-
-    epsg: int
-    """UTM zone as the agency writes it: Landsat uses the northern one in the south as well."""
-    left_m: float
-    """Easting of the tile's western edge."""
-    top_m: float
-    """Northing of its northern edge."""
-
-    def grid(self, *, resolution_m: int, size_m: int) -> Grid:
-        """The square grid of that size in the tile's upper-left corner.
-
-        Raises:
-            ConfigError: The size is no multiple of the resolution.
-        """
-        count, rest = divmod(size_m, resolution_m)
-        if rest or count < 1:
-            raise ConfigError(
-                f"{size_m} m is no whole number of {resolution_m} m pixels; take a multiple of 180 m"
-            )
-        step = float(resolution_m)
-        return Grid(
-            (count, count), Affine(step, 0.0, self.left_m, 0.0, -step, self.top_m), f"EPSG:{self.epsg}"
-        )
-
-
-def site(tile: str) -> Site:
-    """Where an MGRS tile (`32TQM`) or a WRS-2 path and row (`195028`) lies.
+def grid_at(place: Site, *, resolution_m: int, size_m: int) -> Grid:
+    """The square grid of that size in a tile's upper-left corner.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The size is no multiple of the resolution.
     """
-    if re.fullmatch(r"\d{6}", tile):
-        return _wrs2_site(int(tile[:3]), int(tile[3:]))
-    if re.fullmatch(rf"\d\d[{_BANDS}][A-HJ-NP-Z][{_ROWS}]", tile):
-        return _mgrs_site(int(tile[:2]), tile[2:])
-    raise ConfigError(f"{tile!r} is no MGRS tile (32TQM) and no WRS-2 path and row (195028)")
-
-
-def _mgrs_site(zone: int, letters: str) -> Site:
-    """Corners of ESA's tiles lie on multiples of 60 m from the equator, just outside the 100 km square.
-
-    Source: MGRS as in DMA TM 8358.1; the rounding was read off products of both hemispheres.
-    """
-    band, column, row = letters[0], letters[1], letters[2]
-    if not 1 <= zone <= 60 or column not in _COLUMNS[zone % 3]:
-        raise ConfigError(f"MGRS zone {zone:02d} has no column {column!r}; it has {_COLUMNS[zone % 3]}")
-    south = band < "N"
-    latitude = -76.0 + 8.0 * _BANDS.index(band)
-    guess = latitude * 110_600.0
-    row_index = (_ROWS.index(row) - (0 if zone % 2 else 5)) % 20
-    bottom = 100_000.0 * row_index
-    bottom += 2_000_000.0 * round((guess - bottom) / 2_000_000.0)
-    top = 60.0 * math.ceil((bottom + 100_000.0) / 60.0)
-    left = 60.0 * math.floor(100_000.0 * (1 + _COLUMNS[zone % 3].index(column)) / 60.0)
-    place = Site((32700 if south else 32600) + zone, left, top + (10_000_000.0 if south else 0.0))
-    corners = np.array([left, left]), place.top_m - np.array([0.0, 109_800.0])
-    north, low = (float(value) for value in lonlat(place.epsg, *corners)[1])
-    if north < latitude - 4.0 or low > latitude + (8.0 if band == "X" else 4.0):
+    count, rest = divmod(size_m, resolution_m)
+    if rest or count < 1:
         raise ConfigError(
-            f"MGRS band {band} of zone {zone:02d} has no row {row!r}: it lies at {north:.0f} degrees"
+            f"{size_m} m is no whole number of {resolution_m} m pixels; take a multiple of 180 m"
         )
-    return place
-
-
-def _wrs2_site(path: int, row: int) -> Site:
-    """The upper-left corner of a scene about the nominal centre, pixel centres on multiples of 30 m.
-
-    Source: Landsat 8 Data Users Handbook (LSDS-1574), appendix on WRS-2: 233 paths, 248 rows, row 60 on the
-    equator, path 1 crossing it at 64.6 degrees west.
-    """
-    if not (1 <= path <= 233 and 1 <= row <= 122):
-        raise ConfigError(f"WRS-2 has no daylight path {path} row {row}; paths are 1..233, rows 1..122")
-    angle = math.radians((row - 60) * 360.0 / 248.0)
-    tilt = math.radians(98.2)
-    latitude = -math.degrees(math.asin(math.sin(tilt) * math.sin(angle)))
-    drift = math.degrees(math.atan2(math.cos(tilt) * math.sin(angle), math.cos(angle)) - angle * 0.06886)
-    longitude = (-64.6 - (path - 1) * 360.0 / 233.0 + drift + 180.0) % 360.0 - 180.0
-    zone = int((longitude + 180.0) // 6.0) + 1
-    to_map = CRS("EPSG:4326").transformer_to_crs(CRS(f"EPSG:{32600 + zone}"))
-    east, north = (float(np.asarray(v)) for v in to_map(longitude, latitude))
-    left, top = 30.0 * round((east - 115_000.0) / 30.0), 30.0 * round((north + 115_000.0) / 30.0)
-    return Site(32600 + zone, left - 15.0, top + 15.0)
+    step = float(resolution_m)
+    return Grid(
+        (count, count), Affine(step, 0.0, place.left_m, 0.0, -step, place.top_m), f"EPSG:{place.epsg}"
+    )
 
 
 def epsg(grid: Grid) -> int:
@@ -242,13 +169,10 @@ def track_over(x_m: float, y_m: float, *, latitude: float, across_km: float, con
         constellation: `sentinel-2` or `landsat`.
     """
     tilt, altitude = (98.62, 786.0) if constellation == "sentinel-2" else (98.2, 705.0)
-    phi = math.radians(latitude)
-    fixed = math.pi - math.asin(max(-1.0, math.cos(math.radians(tilt)) / math.cos(phi)))
-    east = 6.76 * math.sin(fixed) - 0.465 * math.cos(phi)
-    heading = math.degrees(math.atan2(east, 6.76 * math.cos(fixed))) % 360.0
-    turn = math.radians(heading)
+    course = heading(latitude, inclination=tilt)
+    turn = math.radians(course)
     return Track(
-        heading,
+        course,
         altitude,
         HALF_SWATH_KM[constellation],
         x_m + 1000.0 * across_km * math.cos(turn),
