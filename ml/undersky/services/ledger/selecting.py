@@ -1,0 +1,70 @@
+"""A selection as the condition of a query."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Select, Text, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from undersky.services.ledger.records import Selection
+from undersky.services.ledger.tables import acquisition, delivery, product
+
+
+def acquisitions_meant(selection: Selection) -> Select[Any]:
+    """The acquisitions that are meant: state, reason and time are the acquisition's own."""
+    statement = _of_scenes(select(acquisition), selection)
+    if selection.state is not None:
+        statement = statement.where(acquisition.c.state == selection.state)
+    if selection.reason is not None:
+        statement = statement.where(acquisition.c.reason == selection.reason)
+    if selection.since is not None:
+        statement = statement.where(acquisition.c.state_since >= selection.since)
+    if selection.model is not None:
+        of_model = select(product.c.acquisition).where(_by_model(selection.model))
+        statement = statement.where(acquisition.c.key.in_(of_model))
+    return statement
+
+
+def products_meant(selection: Selection) -> Select[Any]:
+    """The products that are meant, with what their acquisition adds: state, reason and time are their own."""
+    columns = (
+        *product.c,
+        acquisition.c.geometry.label("geometry"),
+        acquisition.c.collection.label("l1_collection"),
+    )
+    joined = select(*columns).join(acquisition, acquisition.c.key == product.c.acquisition)
+    statement = _of_scenes(joined, selection)
+    if selection.state is not None:
+        statement = statement.where(product.c.state == selection.state)
+    if selection.reason is not None:
+        statement = statement.where(product.c.reason == selection.reason)
+    if selection.since is not None:
+        statement = statement.where(product.c.state_since >= selection.since)
+    if selection.model is not None:
+        statement = statement.where(_by_model(selection.model))
+    return statement
+
+
+def keys_of(names: Sequence[str]) -> Any:
+    """Keys of acquisitions that are called so, or of which a delivery is."""
+    # A union and no OR: PostgreSQL would read the whole table for that.
+    itself = select(func.unnest(cast(list(names), ARRAY(Text))))
+    return itself.union_all(select(delivery.c.acquisition).where(delivery.c.scene.in_(names)))
+
+
+def _of_scenes(statement: Select[Any], selection: Selection) -> Select[Any]:
+    if selection.scenes:
+        statement = statement.where(acquisition.c.key.in_(keys_of(selection.scenes)))
+    if selection.tile is not None:
+        statement = statement.where(acquisition.c.tile == selection.tile)
+    if selection.collection is not None:
+        statement = statement.where(acquisition.c.collection == selection.collection)
+    return statement
+
+
+def _by_model(name: str) -> Any:
+    model = product.c.made["model"]
+    return or_(
+        *(model[part].as_string() == name for part in ("label", "version", "digest")),
+        product.c.release == name,
+    )
