@@ -1,0 +1,320 @@
+"""`publish`: what a batch's stages said goes into the ledger, and what they found good becomes visible.
+
+    correct, validate-surface: outcomes --> ledger --checked--> row locked, lease checked
+                                                                  PUT Item If-None-Match
+                                                                  Items it replaces: successor link
+                                                                ledger: published
+
+Each scene by itself, each step repeatable. A crash after the put leaves an Item that equals what the next
+run wants to put, which counts as published; so there is one Item a product, and none that the ledger does not
+know.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from undersky.errors import ConfigError, ServiceError
+from undersky.flow import published as items
+from undersky.flow.claim import read_batch
+from undersky.flow.published import WrongProduct
+from undersky.refs import Batch, Ending, Made, Manifest, Outcome, Reference, SceneRef, Stage
+from undersky.services.ledger import LeaseLost, Predecessor, ProductState
+from undersky.services.store import PreconditionFailed
+
+if TYPE_CHECKING:
+    from undersky.services.ledger import Actor, Ledger
+    from undersky.services.store import Store
+
+R = TypeVar("R", bound=Reference)
+Commit = Literal["store", "ledger"]
+
+_UPDATES = 8
+"""How often an Item that is to be deprecated may change under our hands."""
+
+
+class SceneReport(Reference):
+    """How one scene left the batch."""
+
+    acquisition: str
+    scene: str
+    tile: str
+    state: str
+    """State of the product; `given_back` or `lost` where the scene is not ours any more, `retry` where a
+    service failed and the same call may succeed."""
+    reason: str = "ok"
+    sentence: str = ""
+    item: str | None = None
+    """Address of the Item, where it is published."""
+    new: bool = False
+    """Whether this call published it."""
+
+
+class PublishReport(Reference):
+    """How every scene left the batch."""
+
+    run: str
+    batch: str
+    scenes: tuple[SceneReport, ...]
+
+    @property
+    def retryable(self) -> tuple[SceneReport, ...]:
+        """Scenes that the same call may still publish."""
+        return tuple(scene for scene in self.scenes if scene.state == "retry")
+
+    def counts(self) -> dict[str, int]:
+        """Scenes by state."""
+        states = [scene.state for scene in self.scenes]
+        return {state: states.count(state) for state in sorted(set(states))}
+
+
+def publish(
+    ledger: "Ledger",
+    store: "Store",
+    batch_href: str,
+    by: "Actor",
+    *,
+    commit: Commit = "store",
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> PublishReport:
+    """Every scene of the batch stands in the ledger where its outcome puts it; good ones are published.
+
+    Scenes of which no stage said anything, because it died, are given back. A scene whose service failed is
+    reported as `retry`: the same call again takes up what is left.
+
+    Args:
+        ledger: The truth.
+        store: The own bucket.
+        batch_href: Address of `batch.json`.
+        by: Who.
+        commit: What decides a race: the store's conditional put, or the ledger's lock alone where the store
+            has none.
+        clock: What time it is (aware).
+
+    Raises:
+        ConfigError: No such batch, a document of another version, or a store that may not be written.
+        ServiceError: The batch could not be read.
+    """
+    batch = read_batch(store, batch_href)
+    folder = store.key(batch_href).rpartition("/")[0]
+    first = outcomes(store, folder, Stage.CORRECT)
+    last = outcomes(store, folder, Stage.VALIDATE_SURFACE)
+    desk = _Desk(ledger, store, batch, by, commit, clock)
+    scenes = [
+        desk.scene(ref, last.get(ref.acquisition) or first.get(ref.acquisition)) for ref in batch.scenes
+    ]
+    return PublishReport(run=batch.run, batch=batch.name, scenes=tuple(scenes))
+
+
+def outcomes(store: "Store", folder: str, stage: Stage) -> dict[str, Outcome]:
+    """How the scenes of a batch left a stage: its manifest, or what a stage that died wrote scene by scene.
+
+    Raises:
+        ConfigError: A document was written by another version.
+        ServiceError: The store does not answer.
+    """
+    text = store.find(f"{folder}/{stage}.json")
+    if text is not None:
+        return _parsed(Manifest, text, f"{folder}/{stage}.json").by_acquisition()
+    keys = [stored.key for stored in store.list(f"{folder}/{stage}/") if stored.key.endswith(".json")]
+    found = [_parsed(Outcome, store.get(key), key) for key in keys]
+    return {outcome.acquisition: outcome for outcome in found}
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """One batch on its way into the ledger and the catalog."""
+
+    ledger: "Ledger"
+    store: "Store"
+    batch: Batch
+    by: "Actor"
+    commit: Commit
+    clock: Callable[[], datetime]
+
+    def scene(self, ref: SceneRef, outcome: Outcome | None) -> SceneReport:
+        """One scene, whatever happens to the others."""
+        try:
+            return self._scene(ref, outcome)
+        except LeaseLost as error:
+            return _report(ref, "lost", "lease_lost", str(error))
+        except ServiceError as error:
+            return _report(ref, "retry", "service_failed", str(error))
+
+    def _scene(self, ref: SceneRef, outcome: Outcome | None) -> SceneReport:
+        if outcome is None:
+            return self._given_back(ref, "stage_died", f"no stage said how {ref.scene} ended; see its log")
+        if outcome.made is None:
+            return self._said(ref, outcome, self.ledger.ended(ref, outcome, self.by))
+        state = self.ledger.made(ref, outcome.made, self.by)
+        if state not in (ProductState.MADE, ProductState.CHECKED):
+            return self._said(ref, outcome, state)
+        if outcome.ending != Ending.DONE:
+            state = self.ledger.ended(ref, outcome, self.by)
+        elif outcome.stage != Stage.VALIDATE_SURFACE:
+            sentence = f"{outcome.made.id} was made but not judged: its validation died; see its log"
+            return self._given_back(ref, "stage_died", sentence)
+        else:
+            state = self.ledger.checked(ref, outcome.judged, self.by)
+        if state != ProductState.CHECKED:
+            return self._said(ref, outcome, state)
+        return self._published(ref, outcome, outcome.made)
+
+    def _said(self, ref: SceneRef, outcome: Outcome, state: ProductState) -> SceneReport:
+        published = state == ProductState.PUBLISHED and outcome.made is not None
+        reason = "ok" if published else outcome.reason
+        if state == ProductState.WITHDRAWN and outcome.ending == Ending.DONE:
+            reason = "same_product"
+        item = self.store.href(items.item_key(outcome.made)) if published and outcome.made else None
+        return _report(ref, str(state), reason, "" if published else outcome.sentence, item=item)
+
+    def _given_back(self, ref: SceneRef, reason: str, sentence: str) -> SceneReport:
+        lost = self.ledger.give_back([ref], self.by, reason, sentence)
+        return _report(ref, "lost" if lost else "given_back", reason, sentence)
+
+    def _published(self, ref: SceneRef, outcome: Outcome, made: Made) -> SceneReport:
+        candidate = self._document(made.item)
+        missing = made.item if candidate is None else self._missing(candidate, made)
+        if candidate is None or missing is not None:
+            sentence = f"{made.id} cannot be published: {missing} is not in the store as its Item says"
+            return self._given_back(ref, "assets_missing", sentence)
+        try:
+            return self._visible(ref, outcome, made, candidate)
+        except WrongProduct as error:
+            wrong = outcome.model_copy(
+                update={"ending": Ending.FAILED, "reason": "item_conflict", "sentence": str(error)}
+            )
+            return self._said(ref, wrong, self.ledger.ended(ref, wrong, self.by))
+
+    def _visible(
+        self, ref: SceneRef, outcome: Outcome, made: Made, candidate: Mapping[str, Any]
+    ) -> SceneReport:
+        """The Item lies where everybody reads it, and the ledger says so; both or neither count.
+
+        Raises:
+            WrongProduct: The candidate is of another product, or another Item lies in its place.
+        """
+        key = items.item_key(made)
+        with self.ledger.publishing(ref, made, self.by) as row:
+            if row.done:
+                return _report(ref, str(ProductState.PUBLISHED), "ok", "", item=row.href)
+            earlier = self._earlier(row.predecessors, key)
+            self._put(key, items.published_item(candidate, self._publication(ref, outcome, earlier)))
+            for each in earlier:
+                self._deprecate(each.key, by_key=key, by_id=made.id)
+            row.published(self.store.href(key))
+        return _report(ref, str(ProductState.PUBLISHED), "ok", "", item=self.store.href(key), new=True)
+
+    def _publication(
+        self, ref: SceneRef, outcome: Outcome, earlier: Sequence[items.Earlier]
+    ) -> items.Publication:
+        if outcome.made is None:
+            raise ValueError("only what was made is published")
+        docs = outcome.judged.docs if outcome.judged else None
+        inside = docs is not None and docs.startswith(f"{self.store.url}/")
+        return items.Publication(
+            made=outcome.made,
+            acquisition=ref.acquisition,
+            at=self.clock(),
+            run=self.by.run,
+            release=self.batch.release,
+            judged=outcome.judged,
+            docs=self.store.key(docs) if docs is not None and inside else None,
+            earlier=earlier,
+        )
+
+    def _earlier(self, predecessors: Sequence[Predecessor], key: str) -> list[items.Earlier]:
+        """The Items that the new one takes the place of, newest last; one that is gone is no hindrance."""
+        found = [(self.store.key(each.href), each) for each in predecessors]
+        read = [(at, self._document(at)) for at, _ in found if at != key]
+        return sorted(
+            (items.Earlier(at, document) for at, document in read if document is not None),
+            key=lambda earlier: items.version_of(earlier.item),
+        )
+
+    def _missing(self, candidate: Mapping[str, Any], made: Made) -> str | None:
+        """Key of an asset that is absent or has another size; None where the product is whole."""
+        there = {stored.key: stored.size for stored in self.store.list(f"{made.prefix.strip('/')}/")}
+        for asset in candidate.get("assets", {}).values():
+            key = items.resolved(str(asset["href"]), made.item)
+            if key not in there or there[key] != asset.get("file:size", there[key]):
+                return key
+        return None
+
+    def _put(self, key: str, item: Mapping[str, Any]) -> None:
+        """The Item lies there, or an equal one did.
+
+        Raises:
+            WrongProduct: Another one lies there.
+        """
+        there = self._document(key) if self.commit == "ledger" else None
+        if there is None:
+            try:
+                self.store.put(
+                    key,
+                    items.to_bytes(item),
+                    content_type=items.ITEM_TYPE,
+                    if_absent=self.commit == "store",
+                )
+            except PreconditionFailed:
+                there = self._document(key)
+            else:
+                return
+        if there is None or not items.same_product(there, item):
+            raise WrongProduct(
+                f"another Item lies at {self.store.href(key)}: it is not {item['id']}; who writes there "
+                "beside `undersky publish`? Move it away and retry the scene"
+            )
+
+    def _deprecate(self, key: str, *, by_key: str, by_id: str) -> None:
+        """The Item says that another took its place; only its metadata changes."""
+        for _ in range(_UPDATES):
+            document = self.store.read(key)
+            if document is None:
+                return
+            item = json.loads(document.data)
+            changed = items.succeeded(item, key, by_key=by_key, by_id=by_id)
+            if changed == item:
+                return
+            etag = document.stored.etag if self.commit == "store" else None
+            try:
+                self.store.put(key, items.to_bytes(changed), content_type=items.ITEM_TYPE, if_match=etag)
+            except PreconditionFailed:
+                continue
+            return
+        raise ServiceError(f"{self.store.href(key)} changed {_UPDATES} times while it was deprecated")
+
+    def _document(self, key: str) -> dict[str, Any] | None:
+        text = self.store.find(key)
+        if text is None:
+            return None
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise ServiceError(
+                f"{self.store.href(key)} is no JSON ({error}); it was cut or changed"
+            ) from error
+        return found if isinstance(found, dict) else None
+
+
+def _report(
+    ref: SceneRef, state: str, reason: str, sentence: str, *, item: str | None = None, new: bool = False
+) -> SceneReport:
+    return SceneReport(
+        acquisition=ref.acquisition, scene=ref.scene, tile=ref.tile, state=state, reason=reason,
+        sentence=sentence, item=item, new=new,
+    )  # fmt: skip
+
+
+def _parsed(kind: type[R], text: bytes, where: str) -> R:
+    try:
+        return kind.from_json(text)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{where} is no {kind.__name__}: {error.errors()[0]['msg']}; was it written by another version "
+            "of Undersky?"
+        ) from error
