@@ -33,6 +33,9 @@ class Settings(BaseSettings):
         None, description="Where readers reach the bucket, https://host/bucket; s3://bucket when unset."
     )
     profiles: Path | None = Field(None, description="Folder of provider profiles that replace shipped ones.")
+    credentials: SecretStr | None = Field(
+        None, description="Logins of providers: a JSON object or a file with one, see docs/providers.md."
+    )
     registry: str | None = Field(None, description="Address of the MLflow server.")
     catalog_url: str | None = Field(None, description="Address of the STAC API over what was published.")
     airflow_url: str | None = Field(None, description="Address of the Airflow UI, for links to logs.")
@@ -41,6 +44,8 @@ class Settings(BaseSettings):
     worker: str | None = Field(
         None, description="Command of a batch stage in runtime process; this Python's undersky when unset."
     )
+    worker_image: str | None = Field(None, description="Image of a batch stage in runtime kubernetes.")
+    worker_namespace: str = Field("undersky", description="Namespace of the pods in runtime kubernetes.")
     batch_scenes: int = Field(4, ge=1, le=500, description="Scenes that flow together.")
     claim_scenes: int = Field(200, ge=1, le=20_000, description="Scenes that one run claims at most.")
     lease_minutes: float = Field(120, gt=0, description="How long a claim stands without a sign of life.")

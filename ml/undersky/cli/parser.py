@@ -12,7 +12,8 @@ def make_parser() -> argparse.ArgumentParser:
         prog="undersky",
         description="Surface reflectance from Sentinel-2 Level-1C and Landsat 8/9 Collection 2 Level-1.",
         epilog="Settings: UNDERSKY_<NAME>, see docs/settings.md.\n"
-        "Exit codes: 0 done, 2 command or setting wrong, 3 product cannot be used, 75 try again later.",
+        "Exit codes: 0 done, 2 command or setting wrong, 3 product cannot be used,\n"
+        "4 something waits too long (status), 75 try again later.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"undersky {__version__}")
