@@ -34,6 +34,11 @@ class Reason(StrEnum):
     ARCHIVE_DAMAGED = "archive_damaged"
     MODEL_REFUSED = "model_refused"
     BANDS_MISMATCH = "bands_mismatch"
+    SOURCE_GONE = "source_gone"
+    SOURCE_REFUSED = "source_refused"
+    SOURCE_CHANGED = "source_changed"
+    SIZE_MISMATCH = "size_mismatch"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
 
 
 class UnderskyError(Exception):
