@@ -7,12 +7,12 @@ WHEELS := $(wildcard $(PIP_FIND_LINKS))
 TORCH := 2.13.0
 BACKEND ?= cpu
 
-.PHONY: help setup test lint bench evaluate physics lock clean
+.PHONY: help setup demo test lint faults bench evaluate physics lock clean
 
 help:  ## What each verb does
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/ready  ## Install everything into .venv (1.5 GB; `undersky` is then in .venv/bin)
+setup: .venv/ready  ## Install everything into .venv (2.5 GB; `undersky` is then in .venv/bin)
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -22,13 +22,19 @@ setup: .venv/ready  ## Install everything into .venv (1.5 GB; `undersky` is then
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch .venv/ready
 
-test: setup lint  ## Lint, types and all tests
-	$(BIN)/python -m pytest
+demo: setup  ## The whole platform on this machine, on simulated scenes (ONCE=1: and stop when all is done)
+	@$(BIN)/python docker/demo.py
+
+test: setup lint  ## Lint, types and all tests but the slow
+	$(BIN)/python -m pytest -m "not slow and not e2e"
 
 lint: setup  ## Ruff and mypy, as strict as pyproject.toml says
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ml
+	$(BIN)/mypy ml plugins dags docker
+
+faults: setup  ## Kill it, cut it, race it: every fault test, the slow ones too
+	$(BIN)/python -m pytest -m "faults or e2e"
 
 evaluate: setup  ## Accuracy on the frozen suites and, with UNDERSKY_SAMPLES, on real pairs
 	$(BIN)/undersky evaluate
@@ -40,7 +46,7 @@ physics: setup  ## Refit the shipped tables of atmospheric physics from their 6S
 	$(BIN)/python -m undersky.atmosphere.fit
 
 lock: setup  ## Resolve the requirement locks again
-	for name in runtime dev; do $(BIN)/uv pip compile --quiet --universal --no-annotate --no-header --python-version 3.11 requirements/$$name.in --output-file requirements/$$name.txt; done
+	for name in dev runtime airflow; do $(BIN)/uv pip compile --quiet --universal --no-annotate --no-header --python-version 3.11 requirements/$$name.in $$([ $$name = dev ] || echo -c requirements/dev.txt) --output-file requirements/$$name.txt; done
 
 clean:  ## Remove everything that was built
 	rm -rf .venv build out .pytest_cache .mypy_cache .ruff_cache .hypothesis

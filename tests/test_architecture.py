@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "evaluation": {"models", "datasets", "inference", "atmosphere", "raster"},
     "training": {"datasets", "models", "atmosphere", "evaluation"},
     "flow": {"services", "settings"},
-    "batch": {"stages", "services", "settings", "sensors", "validation", "stac", "raster"},
+    "batch": {"stages", "services", "settings", "sensors", "validation", "stac", "raster", "inference"},
     "settings": set(),
     "log": set(),
     "stages": {
@@ -48,6 +48,7 @@ OWNERS = {
     "boto3": {"services"},
     "alembic": {"services"},
     "httpx": {"services"},
+    "requests": {"services"},
     "rustac": {"services"},
     "sqlalchemy": {"services"},
     "mlflow": {"services"},
