@@ -1,0 +1,64 @@
+"""Past dates, without delaying fresh scenes.
+
+An area that begins in the past has its past scenes in the **historical lane**, and so has everything that
+is re-made on request. This DAG does with that lane what `ingest_acquisitions` and `surface_maps` do with
+the fresh one.
+
+Fresh scenes never wait for it: every task here takes a slot of the pool `historical` and has the lowest
+weight, so that a free worker goes to a fresh scene first. **To go faster**, give the pool more slots
+(Admin, Pools) while there is room; **to stop**, pause this DAG: what is leased ends, what waits stays in
+the ledger.
+
+A run claims *limit* scenes for each of its two halves. The first half that ends makes scenes valid; the
+second takes these and whatever was valid before. `account` at the end **fails if anything unexpected
+happened, and names it**; clearing any task is safe.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import Param, chain, dag
+
+from undersky_airflow.defaults import HISTORICAL
+from undersky_airflow.groups import ingest_batch, surface_batch
+from undersky_airflow.steps import account, claim_ingest, claim_surface, discover, index, pin
+
+
+@dag(
+    schedule="*/20 * * * *",
+    catchup=False,
+    max_active_runs=2,
+    dagrun_timeout=timedelta(hours=24),
+    default_args=HISTORICAL,
+    doc_md=__doc__,
+    tags=["undersky", "historical"],
+    params={
+        "areas": Param(
+            [],
+            type="array",
+            items={"type": "string"},
+            title="Areas",
+            description="Names of the areas to search; all that are not paused when empty.",
+        ),
+        "limit": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=20000,
+            title="Limit",
+            description="Scenes to claim at most in each half; UNDERSKY_CLAIM_SCENES when empty.",
+        ),
+    },
+)
+def historical_scenes() -> None:
+    """Discover and ingest, then pin, correct and publish, in the historical lane."""
+    searched = discover(lane="historical")
+    wanted = claim_ingest(lane="historical")
+    models = pin(lane="historical")
+    ingested = ingest_batch.partial(lane="historical").expand(batch=wanted)
+    valid = claim_surface(lane="historical", release=models)
+    chain(searched, wanted)
+    chain(ingested, models)
+    chain(surface_batch.partial(lane="historical").expand(batch=valid), index(), account(searched))
+
+
+historical_scenes()

@@ -1,0 +1,23 @@
+"""Wake-up hints between DAGs.
+
+An event may be lost, merged or doubled: whoever is woken asks the ledger what is to be done, and a schedule
+wakes him anyway. Each asset has one producer.
+
+The `x-` keeps Airflow from loading every provider, boto3 with them, to look for a handler of the scheme.
+"""
+
+from airflow.sdk import Asset
+
+VALID_ACQUISITIONS = Asset(
+    name="valid_acquisitions",
+    uri="x-undersky://acquisitions/valid",
+    group="undersky",
+)
+"""A fresh batch of Level-1 scenes was ingested and judged."""
+
+SURFACE_PRODUCTS = Asset(
+    name="surface_products",
+    uri="x-undersky://products/surface",
+    group="undersky",
+)
+"""A fresh batch of surface reflectance was published; for DAGs of others."""

@@ -1,0 +1,23 @@
+"""What every task has unless it says otherwise: timeout, retries, pool, weight."""
+
+from datetime import timedelta
+from typing import Any
+
+from undersky_airflow.exits import FIRST_WAIT, TRIES_AGAIN, RetryRule
+
+STEP_TIMEOUT = timedelta(minutes=15)
+
+FRESH: dict[str, Any] = {
+    "owner": "undersky",
+    "retries": TRIES_AGAIN,
+    "retry_delay": FIRST_WAIT,
+    "retry_policy": RetryRule(),
+    "execution_timeout": STEP_TIMEOUT,
+    # With `upstream` a task outweighs those before it, so that batches are finished before new ones begin.
+    "weight_rule": "upstream",
+    "priority_weight": 100,
+}
+"""Fresh scenes go first."""
+
+HISTORICAL: dict[str, Any] = {**FRESH, "priority_weight": 1, "pool": "historical"}
+"""Past scenes have a pool of their own and the lowest weight, their light steps too."""

@@ -1,0 +1,89 @@
+"""What an end means to Airflow: the only place where exit codes and errors become retries.
+
+    exit 0    every scene of the batch has a final outcome
+    exit 2    ConfigError     an operator must act          never tried again
+    exit 3    DataError       a model that is refused       never tried again
+    exit 75   ServiceError    time must pass                tried again, the wait doubles
+    else      unexpected: a crash, a signal                 tried once more, a stage twice
+    timeout   it hangs: its scenes are given back to a later run, this task is not tried again
+
+A stage that was killed is tried twice more, because it knows only the third time which scene kills it: that
+one fails, and the others of the batch are done.
+"""
+
+import signal
+from datetime import timedelta
+
+from airflow.sdk import Context, RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+
+from undersky.errors import ConfigError, DataError, ServiceError
+
+TRIES_AGAIN = 3
+FIRST_WAIT = timedelta(seconds=20)
+LONGEST_WAIT = timedelta(minutes=10)
+
+
+class StageUnfinished(AirflowException):
+    """Some scenes of the batch met a service that failed; the others have their outcome."""
+
+
+class StageCrashed(AirflowException):
+    """The stage ended in a way that nobody planned."""
+
+
+def accept(code: int, *, stage: str, batch: str) -> None:
+    """Returns where the exit code is 0.
+
+    Args:
+        code: Exit code of the stage; negative for a signal, as `subprocess` has it.
+        stage: Verb of the stage, for the message.
+        batch: Address of the batch, for the message.
+
+    Raises:
+        AirflowFailException: A setting is wrong.
+        StageUnfinished: Some scenes are to be tried again.
+        StageCrashed: Anything else.
+    """
+    if code == 0:
+        return
+    where = f"`undersky batch {stage} {batch}`"
+    if code == ConfigError.exit_code:
+        message = f"{where} refuses its settings (exit 2): correct what it names; a later run tries again"
+        raise AirflowFailException(message)
+    if code == ServiceError.exit_code:
+        raise StageUnfinished(f"{where} has scenes to try again (exit 75): a service failed, see above")
+    raise StageCrashed(f"{where} ended unexpectedly ({_spelled(code)}): see its last lines above")
+
+
+def _spelled(code: int) -> str:
+    number = -code if code < 0 else code - 128
+    try:
+        return f"exit {code}, {signal.Signals(number).name}"
+    except ValueError:
+        return f"exit {code}"
+
+
+class RetryRule(RetryPolicy):
+    """The one retry rule, for stages and steps alike."""
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,  # noqa: ARG002  the signature is Airflow's
+    ) -> RetryDecision:
+        """What becomes of a failed try; the operator's `retries` bounds it."""
+        # Clearing a task raises max_tries by `retries`: what counts is the tries since then.
+        used = max(1, try_number - max(0, max_tries - TRIES_AGAIN))
+        if isinstance(exception, ConfigError | DataError):
+            return RetryDecision.fail("trying again changes nothing")
+        if isinstance(exception, AirflowTaskTimeout):
+            return RetryDecision.fail("it hung: a later run takes its scenes")
+        if isinstance(exception, ServiceError | StageUnfinished):
+            wait = min(FIRST_WAIT * 2 ** (used - 1), LONGEST_WAIT)
+            return RetryDecision.retry(wait, reason=f"a service failed: again in {wait.seconds} s")
+        if used <= (2 if isinstance(exception, StageCrashed) else 1):
+            return RetryDecision.retry(FIRST_WAIT, reason="unexpected: tried once more")
+        return RetryDecision.fail("unexpected again and again")

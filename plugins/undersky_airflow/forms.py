@@ -1,0 +1,38 @@
+"""The form of `manage_scenes`: what may be chosen."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undersky.flow.manage import Managed
+    from undersky.services.ledger import Actor, Ledger
+
+ACTIONS = ["retry", "release", "skip", "remake"]
+STATES = [
+    *("discovered", "ingested", "valid", "quarantined", "skipped", "failed"),
+    *("wanted", "made", "checked", "published", "held", "withdrawn"),
+]
+"""Of acquisitions and of products, as the ledger has them; written out, for a DAG may not load the ledger."""
+CRITERIA = ("scenes", "state", "reason", "since", "tile", "model")
+
+
+def decide(ledger: "Ledger", answers: Mapping[str, object], by: "Actor", user: str | None) -> "Managed":
+    """What the order of the form changes, or with `dry_run` would change.
+
+    Args:
+        ledger: The ledger.
+        answers: Of the form; blank fields are no criterion.
+        by: Who, for the history.
+        user: Who filled in the form, for the reason; None for nobody that Airflow knows.
+
+    Raises:
+        ConfigError: The selection or the reason is empty, or an answer makes no sense.
+    """
+    from undersky.flow.manage import manage, selection_of
+
+    selection = selection_of({name: answers[name] for name in CRITERIA})
+    why = str(answers["why"]).strip()
+    signed = f"{why} ({user})" if user and why else why
+    # Anything but a plain false is a dry run: a form must not act by accident.
+    dry_run = answers["dry_run"] is not False
+    return manage(ledger, str(answers["action"]), selection, by=by, why=signed, dry_run=dry_run)

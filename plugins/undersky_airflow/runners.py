@@ -1,0 +1,125 @@
+"""What a stage runs in: a child process, or a pod. One Protocol, two runners; nothing else tells them apart.
+
+Both run `undersky batch STAGE HREF`, which sees the store alone: no ledger, no registry, no Airflow.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from airflow.sdk import Context
+
+from undersky.errors import ConfigError
+from undersky.refs import Stage
+from undersky.settings import Settings
+from undersky_airflow.child import Child
+
+Say = Callable[[str], None]
+
+KEPT_FROM_STAGES = ("AIRFLOW", "_AIRFLOW", "MLFLOW", "UNDERSKY_LEDGER", "UNDERSKY_REGISTRY", "PG")
+"""Beginnings of variables that no stage gets: passwords of services that are none of its business. The logins
+of providers, UNDERSKY_CREDENTIALS, are for ingest alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One try of a stage."""
+
+    stage: Stage
+    batch: str
+    """Address of `batch.json`."""
+    timeout: timedelta
+    name: str
+    """Id of the task."""
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of the command `undersky`."""
+        return ["batch", str(self.stage), self.batch]
+
+
+class Runner(Protocol):
+    """Runs a stage somewhere."""
+
+    def run(self, task: Task, context: Context, event: Mapping[str, object] | None) -> int:
+        """Exit code of the stage.
+
+        Args:
+            task: What is to be run.
+            context: Of the Airflow task.
+            event: What the trigger saw, on return from a deferral; None at first.
+
+        Raises:
+            TaskDeferred: It runs elsewhere; Airflow comes back with an event.
+        """
+        ...
+
+    def kill(self) -> None:
+        """What runs is told to end. May be called by a signal handler."""
+        ...
+
+
+class ProcessRunner:
+    """A child process: everything on one machine."""
+
+    def __init__(self, settings: Settings, say: Say) -> None:
+        self._worker = shlex.split(settings.worker) if settings.worker else [sys.executable, "-m", "undersky"]
+        self._say = say
+        self._child: Child | None = None
+
+    def run(self, task: Task, context: Context, event: Mapping[str, object] | None) -> int:  # noqa: ARG002
+        """As the protocol says; it never defers."""
+        command = [*self._worker, *task.arguments]
+        self._say(f"$ {shlex.join(command)}")
+        self._child = Child(command, stage_environment(task.stage, os.environ))
+        try:
+            return self._child.run(self._say)
+        except (FileNotFoundError, PermissionError) as error:
+            message = (
+                f"UNDERSKY_WORKER: {command[0]} cannot be run ({error.strerror}); name the undersky command"
+            )
+            raise ConfigError(message) from error
+
+    def kill(self) -> None:
+        """SIGTERM to the process group, SIGKILL after the grace."""
+        if self._child is not None:
+            self._child.stop()
+
+
+class PodRunner:
+    """A fresh pod for each try; the task is deferred while it runs."""
+
+    def __init__(self, settings: Settings, say: Say) -> None:
+        self._settings = settings
+        self._say = say
+        self._kill: Callable[[], None] | None = None
+
+    def run(self, task: Task, context: Context, event: Mapping[str, object] | None) -> int:
+        """As the protocol says."""
+        from undersky_airflow.pods import StagePod
+
+        pod = StagePod.for_task(task, self._settings)
+        self._kill = pod.on_kill
+        return pod.launch(context) if event is None else pod.come_back(context, event)
+
+    def kill(self) -> None:
+        """The pod is deleted."""
+        if self._kill is not None:
+            self._kill()
+
+
+def runner_for(settings: Settings, say: Say) -> Runner:
+    """The runner that the settings name."""
+    return PodRunner(settings, say) if settings.runtime == "kubernetes" else ProcessRunner(settings, say)
+
+
+def stage_environment(stage: Stage, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a stage gets of a task's environment. It says how each scene ends, as it happens."""
+    kept_back = KEPT_FROM_STAGES if stage == Stage.INGEST else (*KEPT_FROM_STAGES, "UNDERSKY_CREDENTIALS")
+    given = {name: value for name, value in environment.items() if not name.startswith(kept_back)}
+    # COLUMNS: tables for people would be folded to the 80 columns of a terminal that is not there.
+    return {"UNDERSKY_LOG_LEVEL": "info", "COLUMNS": "200", **given, "PYTHONUNBUFFERED": "1"}

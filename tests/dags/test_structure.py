@@ -1,0 +1,140 @@
+"""What the DAGs promise by their shape."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fixtures_airflow import ROOT
+
+SCENES = ["ingest_acquisitions", "surface_maps", "historical_scenes"]
+each_dag = pytest.mark.parametrize("name", [*SCENES, "manage_scenes"])
+each_flow = pytest.mark.parametrize("name", SCENES)
+
+
+def _tasks(parsed: Any, name: str) -> dict[str, dict[str, Any]]:
+    tasks: dict[str, dict[str, Any]] = parsed["dags"][name]["tasks"]
+    return tasks
+
+
+@each_dag
+def test_no_run_is_made_for_the_past_and_runs_may_overlap(parsed: Any, name: str) -> None:
+    dag = parsed["dags"][name]
+    assert dag["catchup"] is False
+    assert dag["max_active_runs"] > 1
+    assert dag["timeout"] > 0
+
+
+@each_dag
+def test_every_task_has_a_timeout_the_one_retry_rule_and_a_sentence(parsed: Any, name: str) -> None:
+    for task in _tasks(parsed, name).values():
+        assert 0 < task["timeout"] <= 2 * 3600
+        assert (task["retries"], task["policy"]) == (3, "RetryRule")
+        assert task["doc"]
+
+
+@each_dag
+def test_every_parameter_explains_itself(parsed: Any, name: str) -> None:
+    for param in parsed["dags"][name]["params"].values():
+        assert param["title"]
+        assert param["description"].endswith(".")
+
+
+@each_flow
+def test_the_last_task_is_account_and_it_runs_whatever_happened(parsed: Any, name: str) -> None:
+    tasks = _tasks(parsed, name)
+    upstream = {before for task in tasks.values() for before in task["upstream"]}
+    assert set(tasks) - upstream == {"account"}, "the state of a run is that of its last tasks"
+    assert tasks["account"]["rule"] == "all_done"
+
+
+@each_flow
+def test_batches_flow_alone_and_partial_results_count(parsed: Any, name: str) -> None:
+    tasks = _tasks(parsed, name)
+    mapped = {task_id: task for task_id, task in tasks.items() if task["mapped"]}
+    assert len(mapped) == (6 if name == "historical_scenes" else 3)
+    for task_id, task in mapped.items():
+        group = task_id.split(".")[0]
+        assert task["rule"] == "all_done"
+        assert "label" in task["label"]
+        outside = [before for before in task["upstream"] if not before.startswith(f"{group}.")]
+        assert all(before.startswith("claim_") for before in outside), "only its claim holds a batch up"
+
+
+def test_a_failed_search_does_not_hold_up_what_is_known(parsed: Any) -> None:
+    claim = _tasks(parsed, "ingest_acquisitions")["claim_ingest"]
+    assert (claim["upstream"], claim["rule"]) == (["discover"], "all_done")
+
+
+@pytest.mark.parametrize("name", ["surface_maps", "historical_scenes"])
+def test_nothing_is_claimed_for_models_that_are_not_pinned(parsed: Any, name: str) -> None:
+    claim = _tasks(parsed, name)["claim_surface"]
+    assert (claim["upstream"], claim["rule"]) == (["pin"], "all_success")
+
+
+@each_dag
+def test_every_pool_is_one_that_the_stack_makes(parsed: Any, name: str) -> None:
+    pools = json.loads((ROOT / "plugins" / "pools.json").read_text(encoding="utf-8"))
+    used = {task["pool"] for task in _tasks(parsed, name).values()}
+    assert used <= {*pools, "default_pool"}
+    # A deferred pod holds its slot, or a pool would bound nothing in the pod runtime.
+    assert all(pool["include_deferred"] and pool["slots"] > 0 for pool in pools.values())
+
+
+def test_fresh_pools_have_a_slot_beside_one_that_hangs() -> None:
+    pools = json.loads((ROOT / "plugins" / "pools.json").read_text(encoding="utf-8"))
+    assert pools["ingest"]["slots"] > 1
+    assert pools["correct"]["slots"] > 1
+
+
+def test_historical_tasks_never_take_a_slot_or_a_worker_from_fresh_ones(parsed: Any) -> None:
+    historical = _tasks(parsed, "historical_scenes").values()
+    fresh = [task for name in SCENES[:2] for task in _tasks(parsed, name).values()]
+    assert {task["pool"] for task in historical} == {"historical"}
+    assert "historical" not in {task["pool"] for task in fresh}
+    assert len(historical) * max(task["weight"] for task in historical) < min(
+        task["weight"] for task in fresh
+    )
+
+
+@each_flow
+def test_a_batch_under_way_goes_before_one_that_has_not_begun(parsed: Any, name: str) -> None:
+    # Airflow sums own and upstream weights when it schedules.
+    assert {task["weight_rule"].rpartition(".")[2].lower() for task in _tasks(parsed, name).values()} == {
+        "upstream"
+    }
+
+
+def test_each_asset_has_one_producer_and_only_fresh_batches_wake_anybody(parsed: Any) -> None:
+    producers: dict[str, list[str]] = {}
+    for name, dag in parsed["dags"].items():
+        for task_id, task in dag["tasks"].items():
+            for asset in task["outlets"]:
+                producers.setdefault(asset, []).append(f"{name}.{task_id}")
+    assert producers == {
+        "valid_acquisitions": ["ingest_acquisitions.ingest_batch.settle"],
+        "surface_products": ["surface_maps.surface_batch.publish"],
+    }
+
+
+def test_surface_maps_is_woken_and_has_a_clock_too(parsed: Any) -> None:
+    assert parsed["dags"]["surface_maps"]["schedule"] == "AssetOrTimeSchedule"
+
+
+def test_the_form_changes_nothing_unless_it_is_told_to_and_asks_why(parsed: Any) -> None:
+    params = parsed["dags"]["manage_scenes"]["params"]
+    assert params["dry_run"]["value"] is True
+    assert params["why"]["minLength"] > 0
+    assert not params["why"]["value"]
+    assert set(params["action"]["enum"]) == {"retry", "release", "skip", "remake"}
+    assert {"state", "reason", "since", "tile", "model", "scenes"} <= set(params)
+
+
+def test_buttons_stand_on_the_tasks_that_know_where_they_lead(parsed: Any) -> None:
+    found = {task: links for task, links in parsed["dags"]["surface_maps"]["links"].items() if links}
+    assert found == {
+        "pin": ["Model version"],
+        "surface_batch.publish": ["Data Docs", "Model version", "Products"],
+    }
+    found = {task: links for task, links in parsed["dags"]["ingest_acquisitions"]["links"].items() if links}
+    assert found == {"ingest_batch.settle": ["Data Docs"]}
