@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "evaluation": {"models", "datasets", "inference", "atmosphere", "raster"},
     "training": {"datasets", "models", "atmosphere", "evaluation"},
     "flow": {"services", "settings"},
-    "batch": {"stages", "services", "settings", "sensors", "validation", "stac", "raster", "inference"},
+    "batch": {"stages", "services", "settings", "sensors", "validation", "stac", "raster"},
     "settings": set(),
     "log": set(),
     "stages": {

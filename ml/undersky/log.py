@@ -21,3 +21,8 @@ def set_up_logs(*, level: str, json: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def tell(event: str, /, *, level: str = "info", **facts: object) -> None:
+    """One event is logged at `level`, its facts as fields."""
+    getattr(structlog.get_logger(), level)(event, **facts)

@@ -61,6 +61,14 @@ def test_a_scene_all_under_clouds_is_left_alone(make_safe: Make, level: float) -
     verify_pixels(open_scene(make_safe(masks="none", numbers=numbers)))
 
 
+def test_cloud_in_which_vapour_darkens_the_broad_infrared_band_is_left_alone(make_safe: Make) -> None:
+    """B08 takes in an absorption that B8A leaves out; B05 is here as dark as B08."""
+    numbers = scene_of(0.7, seed=2, spread=0.05)
+    numbers["B8A"] = (numbers["B08"][::2, ::2] * 1.1).astype(np.uint16)
+    numbers["B05"] = numbers["B08"][::2, ::2].copy()
+    verify_pixels(open_scene(make_safe(masks="none", numbers=numbers)))
+
+
 def test_a_scene_of_dark_water_is_left_alone(make_safe: Make) -> None:
     levels = (0.12, 0.085, 0.05, 0.03, 0.02, 0.017, 0.015, 0.013, 0.012, 0.005, 0.001, 0.002, 0.001)
     names = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]

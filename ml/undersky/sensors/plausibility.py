@@ -12,13 +12,17 @@ Four laws that hold over any ground and in any weather, for the darkest hundredt
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from undersky.bands import Band
 from undersky.errors import DataError, Reason
 from undersky.grid import Floats, whole
 from undersky.scene import Angles, Scene
+
+S = TypeVar("S", bound=np.generic)
 
 LOOK_SIDE = 171
 """Pixels a side of the look: half of what a full tile has at its lowest JPEG 2000 resolution."""
@@ -31,6 +35,7 @@ _OFFSET_TOLERANCE = 0.02
 _EVEN = 0.005
 _VISIBLE_NM = 620.0
 _ALIKE = 0.02
+_WHITE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,7 @@ def _require_alike(scene: Scene, looks: Mapping[str, Look]) -> None:
         raise _swapped(scene, "B10", "it is brighter than B09, although water vapour absorbs more of it")
     if not {"B08", "B8A"} <= looks.keys():
         return
+    looks = _without_white(looks)
     apart = _distance(looks["B08"], looks["B8A"])
     if not apart > _ALIKE:
         return
@@ -164,13 +170,25 @@ def _distance(one: Look, other: Look) -> float:
     rows, cols = (min(a, b) for a, b in zip(one.image.shape, other.image.shape, strict=True))
     pair = [_shrunk(look.image, (rows, cols)) for look in (one, other)]
     difference = np.abs(pair[0] - pair[1])
-    return (
-        float(np.mean(difference[np.isfinite(difference)])) if np.isfinite(difference).any() else float("nan")
-    )
+    valid = np.isfinite(difference)
+    return float(np.mean(difference[valid])) if valid.sum() >= MIN_PIXELS else float("nan")
 
 
-def _shrunk(image: Floats, shape: tuple[int, int]) -> Floats:
-    """The image at the nearest of its pixels to each cell of a smaller shape over the same ground."""
+def _without_white(looks: Mapping[str, Look]) -> dict[str, Look]:
+    """The looks with NaN where every visible band is white: over cloud any two bands look alike."""
+    visible = [looks[name].image for name in ("B02", "B03", "B04") if name in looks]
+    if not visible:
+        return dict(looks)
+    rows, cols = (min(sizes) for sizes in zip(*(image.shape for image in visible), strict=True))
+    white = np.min([_shrunk(image, (rows, cols)) for image in visible], axis=0) > _WHITE
+    return {
+        name: Look(np.where(_shrunk(white, look.image.shape), np.float32(np.nan), look.image))
+        for name, look in looks.items()
+    }
+
+
+def _shrunk(image: npt.NDArray[S], shape: tuple[int, ...]) -> npt.NDArray[S]:
+    """The image at the nearest of its pixels to each cell of another shape over the same ground."""
     rows, cols = (
         ((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(shape, image.shape, strict=True)
     )

@@ -113,8 +113,7 @@ def correct(
         DataError: The product cannot be used; nothing is left behind.
         ConfigError: Model, state or DEM cannot be used.
     """
-    options = options or CorrectOptions()
-    clock = _Clock()
+    options, clock = options or CorrectOptions(), _Clock()
     with rasterio.Env(**GDAL_OPTIONS):
         return correct_scene(open_scene(product), out, estimator=estimator, options=options, clock=clock)
 
@@ -323,10 +322,11 @@ def _write_bands(job: _Job, planes: list[BandPlanes], *, threads: int) -> None:
     bands = job.scene.sensor.corrected_bands
     order = sorted(range(len(bands)), key=lambda i: -math.prod(job.scene.bands[bands[i].name].grid.shape))
     stop = threading.Event()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, ExitStack() as end:
+        end.callback(pool.shutdown, wait=False, cancel_futures=True)
+        end.callback(stop.set)  # an interrupt of this thread stops the others too
         futures = [pool.submit(_write_band, job, i, planes=planes[i], stop=stop) for i in order]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        stop.set()
         for future in done:
             future.result()
 
@@ -340,7 +340,7 @@ def _write_band(job: _Job, index: int, *, planes: BandPlanes, stop: threading.Ev
     with rasterio.Env(**GDAL_OPTIONS), job.stream(reflectance) as rho, job.stream(uncertainty) as sigma:
         for strip in strips(source.grid, rows=job.strip_rows(source.grid, source.block_rows)):
             if stop.is_set():
-                return
+                raise InterruptedError  # nobody waits for it; a return would finish the layers
             toa, saturated = source.observed(strip)
             planes.nodata.write(strip.row, np.isnan(toa))
             planes.saturated.write(strip.row, saturated)
