@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     worker_image: str | None = Field(None, description="Image of a batch stage in runtime kubernetes.")
     worker_namespace: str = Field("undersky", description="Namespace of the pods in runtime kubernetes.")
     batch_scenes: int = Field(4, ge=1, le=500, description="Scenes that flow together.")
-    claim_scenes: int = Field(200, ge=1, le=20_000, description="Scenes that one run claims at most.")
+    claim_scenes: int = Field(60, ge=1, le=20_000, description="Scenes that one run claims at most.")
     lease_minutes: float = Field(120, gt=0, description="How long a claim stands without a sign of life.")
     max_tries: int = Field(5, ge=1, description="Runs that may try a scene before it counts as failed.")
 

@@ -6,6 +6,8 @@ from typing import Any
 from undersky_airflow.exits import FIRST_WAIT, TRIES_AGAIN, RetryRule
 
 STEP_TIMEOUT = timedelta(minutes=15)
+SEARCH_TIMEOUT = timedelta(hours=1)
+"""A provider answers a request or two a second, and there may be hundreds of pages."""
 
 FRESH: dict[str, Any] = {
     "owner": "undersky",

@@ -13,6 +13,7 @@ from undersky.errors import ServiceError
 from undersky.refs import Lane, ReleaseSet, Stage
 from undersky_airflow.actors import run_key
 from undersky_airflow.cards import Card, card
+from undersky_airflow.defaults import SEARCH_TIMEOUT
 from undersky_airflow.desk import desk
 from undersky_airflow.failures import failed_searches, failed_tasks
 from undersky_airflow.forms import decide
@@ -33,7 +34,7 @@ LABEL = "{{ task.op_args[0]['label'] }}"
 """How a mapped task is called in the grid."""
 
 
-@step(trigger_rule=ANYWAY)
+@step(trigger_rule=ANYWAY, execution_timeout=SEARCH_TIMEOUT)
 def discover(lane: Lane) -> object:
     """Asks every provider for the acquisitions of every area, up to the time of the run."""
     from undersky.flow.discover import discover as ask

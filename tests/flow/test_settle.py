@@ -119,10 +119,10 @@ def test_a_judgement_from_before_another_try_of_ingest_does_not_count() -> None:
 def test_tries_that_are_used_up_are_reported_as_failed(ledger_url: str, store: Store) -> None:
     ledger = Ledger.open(ledger_url, max_tries=1)
     href, (ref,) = batch_of(ledger, store, 1)
-    lay(store, Stage.INGEST, fetched(ref, Ending.RETRY, "service_failed"))
+    lay(store, Stage.INGEST, fetched(ref, Ending.RETRY, "out_of_memory"))
     [scene] = settle(ledger, store, href, BY).scenes
     assert scene.state == AcquisitionState.FAILED
-    assert state(ledger, ref) == ("failed", "service_failed")
+    assert state(ledger, ref) == ("failed", "out_of_memory")
     ledger.close()
 
 

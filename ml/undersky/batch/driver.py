@@ -137,7 +137,8 @@ def run_batch(
         href: Of `batch.json`.
         stage: Which stage.
         work: Does one scene. It may raise: DataError quarantines the scene, ServiceError leaves it to a later
-            run, anything unexpected fails it, ConfigError stops the batch.
+            run, anything unexpected fails it. ConfigError leaves it to a later run, and is raised once every
+            scene had its turn: one provider's login is no other's.
         running: Scratch folder, log.
 
     Raises:
@@ -182,11 +183,12 @@ class _Shift:
         wrong: ConfigError | None = None
         for ref in self.batch.scenes:
             outcome = self._settled(ref, known.get(ref.acquisition))
-            if outcome is None and (self.stop.asked or wrong is not None):
+            if outcome is None and self.stop.asked:
                 outcome = known.get(ref.acquisition) or self._untouched(ref)
             if outcome is None:
                 last, tries = known.get(ref.acquisition), begun.get(ref.acquisition, 0)
-                outcome, wrong = self._scene(ref, last.tries if last else 0, tries)
+                outcome, trouble = self._scene(ref, last.tries if last else 0, tries)
+                wrong = wrong or trouble
             ended.append(outcome)
         manifest = Manifest(
             run=self.batch.run, batch=self.batch.name, stage=self.stage, outcomes=tuple(ended)

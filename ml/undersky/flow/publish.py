@@ -202,11 +202,11 @@ class _Desk:
         with self.ledger.publishing(ref, made, self.by) as row:
             if row.done:
                 return _report(ref, str(ProductState.PUBLISHED), "ok", "", item=row.href)
-            earlier = self._earlier(row.predecessors, key)
+            followed, earlier = self._earlier(row.predecessors, key)
             self._put(key, items.published_item(candidate, self._publication(ref, outcome, earlier)))
             for each in earlier:
                 self._deprecate(each.key, by_key=key, by_id=made.id)
-            row.published(self.store.href(key))
+            row.published(self.store.href(key), followed)
         return _report(ref, str(ProductState.PUBLISHED), "ok", "", item=self.store.href(key), new=True)
 
     def _publication(
@@ -227,14 +227,25 @@ class _Desk:
             earlier=earlier,
         )
 
-    def _earlier(self, predecessors: Sequence[Predecessor], key: str) -> list[items.Earlier]:
-        """The Items that the new one takes the place of, newest last; one that is gone is no hindrance."""
-        found = [(self.store.key(each.href), each) for each in predecessors]
-        read = [(at, self._document(at)) for at, _ in found if at != key]
-        return sorted(
-            (items.Earlier(at, document) for at, document in read if document is not None),
-            key=lambda earlier: items.version_of(earlier.item),
-        )
+    def _earlier(
+        self, predecessors: Sequence[Predecessor], key: str
+    ) -> tuple[list[Predecessor], list[items.Earlier]]:
+        """The products that the new one takes the place of, and their Items, newest last.
+
+        A published one whose Item is gone is no hindrance; one that was never published counts if its Item is
+        there after all.
+        """
+        followed: list[Predecessor] = []
+        found: dict[str, items.Earlier] = {}
+        for each in predecessors:
+            at = self.store.key(each.href) if each.href else items.item_key(each.made)
+            document = self._document(at) if at != key else None
+            if document is not None:
+                found[at] = items.Earlier(at, document)
+            if document is not None or each.is_published:
+                followed.append(each)
+        newest_last = sorted(found.values(), key=lambda earlier: items.version_of(earlier.item))
+        return followed, newest_last
 
     def _missing(self, candidate: Mapping[str, Any], made: Made) -> str | None:
         """Key of an asset that is absent or has another size; None where the product is whole."""

@@ -34,7 +34,7 @@ class Verified:
     products: int
     """Published products in the ledger."""
     orphans: tuple[str, ...]
-    """Keys of Items that no product of the ledger was published at, nor is to be."""
+    """Keys of Items that no product of the ledger was made for, or only one that failed."""
     unfinished: tuple[str, ...]
     """Keys of Items whose product is still to be published: the next run that makes it says so."""
     missing: tuple[str, ...]
@@ -96,7 +96,7 @@ def _states(ledger: "Ledger", store: "Store", keys: Sequence[str]) -> dict[str, 
     for product in ledger.of_digests([key.rpartition("/")[2].removesuffix(".json") for key in keys]):
         if product.href is not None:
             states.get(store.key(product.href), set()).add(product.state)
-        elif product.made is not None and product.state in OPEN_PRODUCT:
+        elif product.made is not None:
             states.get(item_key(product.made), set()).add(product.state)
     return states
 

@@ -33,10 +33,14 @@ _ENDED = {
     AcquisitionState.SUPERSEDED: Case.SUPERSEDED,
 }
 _CURES = {
-    Case.QUARANTINED: "`undersky retry` tries it again, `undersky release` takes it as it is.",
-    Case.SKIPPED: "`undersky retry --state skipped` tries it all the same.",
-    Case.FAILED: "`undersky retry` tries it again.",
-    Case.HELD: "A person decides: `undersky release` publishes it, `undersky skip` gives it up.",
+    Case.QUARANTINED: (
+        "`undersky retry {key} --why ...` tries it again, `undersky release` takes it as it is."
+    ),
+    Case.SKIPPED: "`undersky retry {key} --why ...` tries it all the same.",
+    Case.FAILED: "`undersky retry {key} --why ...` tries it again.",
+    Case.HELD: (
+        "A person decides: `undersky release {key} --why ...` publishes it, `undersky skip` gives it up."
+    ),
 }
 
 
@@ -209,7 +213,7 @@ def _ended(row: Acquisition, at: Acquisition | Product, case: Case) -> Answer:
     if judged is not None and judged.docs:
         parts.append(f"What was checked stands at {judged.docs}.")
     if case in _CURES:
-        parts.append(_CURES[case])
+        parts.append(_CURES[case].format(key=row.key))
     text = " ".join(parts)
     return Answer(
         case,

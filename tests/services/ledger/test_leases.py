@@ -109,18 +109,33 @@ def test_what_is_given_back_waits_longer_after_every_try(ledger_url: str) -> Non
     pauses = []
     for _ in range(3):
         [ref] = claimed(ledger)
-        assert ledger.give_back([ref], BY, "service_failed", "S3 said 503") == []
+        assert ledger.give_back([ref], BY, "stage_died", "its process died") == []
         assert claimed(ledger) == []
         row = ledger.story(ref.acquisition).acquisition
         pauses.append(round((row.not_before - row.changed).total_seconds() / 60))
         _end_pauses(ledger)
     assert pauses == [2, 8, 32]
-    assert row.sentence == "S3 said 503 (try 3 of 4, next in 32 min)"
+    assert row.sentence == "its process died (try 3 of 4, next in 32 min)"
     [ref] = claimed(ledger)
-    ledger.give_back([ref], BY, "service_failed", "S3 said 503")
+    ledger.give_back([ref], BY, "stage_died", "its process died")
     row = ledger.story(ref.acquisition).acquisition
-    assert (row.state, row.reason, row.tries) == (AcquisitionState.FAILED, "service_failed", 4)
+    assert (row.state, row.reason, row.tries) == (AcquisitionState.FAILED, "stage_died", 4)
     assert "given up after 4 tries" in row.sentence
+    ledger.close()
+
+
+@pytest.mark.parametrize("reason", ["service_failed", "stopped", "config", "scratch_full"])
+def test_an_outage_however_long_fails_no_scene(ledger_url: str, reason: str) -> None:
+    ledger = Ledger.open(ledger_url, max_tries=2, backoff=timedelta(hours=1))
+    announce(ledger, 1)
+    for _ in range(6):
+        [ref] = claimed(ledger)
+        assert ledger.give_back([ref], BY, reason, "the store is away") == []
+        row = ledger.story(ref.acquisition).acquisition
+        assert row.state == AcquisitionState.DISCOVERED
+        assert row.not_before - row.changed <= timedelta(hours=6, seconds=1)
+        _end_pauses(ledger)
+    assert row.sentence == "the store is away (try 6, next in 360 min)"
     ledger.close()
 
 
@@ -138,14 +153,23 @@ def test_a_scene_whose_holders_always_fall_silent_is_failed_in_the_end(ledger_ur
     ledger = Ledger.open(ledger_url, max_tries=3)
     announce(ledger, 1)
     ledger.announce(announcement(0), BY)
-    assert len(claimed(ledger, lease=OVER)) == 1
-    assert len(claimed(ledger, lease=OVER)) == 1
-    assert len(claimed(ledger, lease=OVER)) == 1
+    for _ in range(3):
+        assert ledger.renew(claimed(ledger, lease=OVER), Actor("run-1", "ingest"), OVER) == []
     announce(ledger, 2)
     assert [ref.acquisition for ref in claimed(ledger, limit=1)] == [announcement(1).key]
     assert claimed(ledger, limit=1) == []
     story = ledger.story(announcement(0).key)
     assert (story.acquisition.state, story.acquisition.reason) == (AcquisitionState.FAILED, "lease_expired")
+    ledger.close()
+
+
+def test_a_batch_that_only_waited_for_its_turn_costs_its_scenes_no_try(ledger_url: str) -> None:
+    ledger = Ledger.open(ledger_url, max_tries=2)
+    announce(ledger, 1)
+    for _ in range(4):
+        [ref] = claimed(ledger, lease=OVER)
+    row = ledger.story(ref.acquisition).acquisition
+    assert (row.state, row.reason, row.tries) == (AcquisitionState.DISCOVERED, "lease_expired", 0)
     ledger.close()
 
 

@@ -143,6 +143,27 @@ def test_of_many_who_publish_at_once_one_puts_the_item(ledger: Ledger) -> None:
     assert [event.after for event in told(ledger, ref).history].count("published") == 1
 
 
+def test_a_product_withdrawn_once_made_may_have_an_item_and_so_is_a_predecessor(ledger: Ledger) -> None:
+    first = one_valid(ledger)
+    publish(ledger, first)
+    cut = remade(ledger, first)
+    ledger.made(cut, product_of(cut, "d2"), BY)
+    ledger.withdraw(cut.product, BY, why="a newer delivery came while its Item was put")
+    third = remade(ledger, first)
+    made = product_of(third, "d3")
+    ledger.made(third, made, BY)
+    ledger.checked(third, JUDGED, BY)
+    with ledger.publishing(third, made, BY) as row:
+        assert [(each.product, each.is_published) for each in row.predecessors] == [
+            (first.product, True),
+            (cut.product, False),
+        ]
+        row.published("s3://bucket/stac/third.json")
+    successors = {each.id: each.successor for each in ledger.story(first.acquisition).products}
+    assert successors[first.product] == third.product
+    assert successors[cut.product] is None
+
+
 def test_a_remade_product_becomes_the_successor_and_the_old_one_stays(ledger: Ledger) -> None:
     first = one_valid(ledger)
     publish(ledger, first)
@@ -152,7 +173,7 @@ def test_a_remade_product_becomes_the_successor_and_the_old_one_stays(ledger: Le
     ledger.checked(second, JUDGED, BY)
     with ledger.publishing(second, made, BY) as row:
         [old] = row.predecessors
-        assert (old.product, old.digest, old.item) == (first.product, "d1", product_of(first).id)
+        assert (old.product, old.digest, old.made.id) == (first.product, "d1", product_of(first).id)
         assert old.href == product(ledger, first).href
         row.published("s3://undersky-tests/stac/d2.json")
     before = product(ledger, first)
@@ -214,6 +235,17 @@ def test_a_released_product_passes_the_expectation_that_held_it(ledger: Ledger) 
         row.published("s3://undersky-tests/stac/x.json")
     assert product(ledger, ref).released
     assert "it is a lake" in [event.sentence for event in told(ledger, ref).history]
+
+
+def test_what_another_model_makes_of_a_released_scene_waits_for_a_person_again(ledger: Ledger) -> None:
+    ref = one_valid(ledger)
+    ledger.made(ref, product_of(ref, "d1"), BY)
+    ledger.ended(ref, outcome(ref, Ending.HELD, "expectation"), BY)
+    ledger.release(Selection(state="held"), by=Actor("ann"), why="it is a lake")
+    [ref] = claimed(ledger, "surface")
+    assert ledger.made(ref, product_of(ref, "d2"), BY) == ProductState.MADE
+    assert ledger.ended(ref, outcome(ref, Ending.HELD, "expectation"), BY) == ProductState.HELD
+    assert not product(ledger, ref).released
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from undersky.services.ledger.rows import ingest_ref, surface_ref
 from undersky.services.ledger.tables import acquisition, product
 
 LONGEST_PAUSE = timedelta(hours=6)
+NOT_ITS_FAULT = frozenset({"service_failed", "stopped", "config", "scratch_full"})
+"""Reasons that say nothing about the scene: it waits longer each time, and is never given up for them."""
 
 AT_REST = (*OPEN_ACQUISITION, ProductState.WANTED)
 """States that a claim leaves as they are."""
@@ -132,10 +134,12 @@ def give_back(connection: Connection, ref: SceneRef, why: Why, by: Actor, patien
 def end_try(connection: Connection, row: Record, why: Why, by: Actor, patience: Patience) -> str:
     """A try is over without a result: the row waits for the next one, or is failed; the state it has then."""
     tries = row.tries + 1
-    if tries >= patience.max_tries:
+    is_patient = why.reason in NOT_ITS_FAULT
+    if tries >= patience.max_tries and not is_patient:
         return _fail(connection, row, why, by, tries)
     pause = patience.pause(tries)
-    again = Why(why.reason, f"{why.sentence} (try {tries} of {patience.max_tries}, next in {_short(pause)})")
+    count = f"try {tries}" if is_patient else f"try {tries} of {patience.max_tries}"
+    again = Why(why.reason, f"{why.sentence} ({count}, next in {_short(pause)})")
     # The token is raised here too: a late word of the holder who gave it back no longer counts.
     values = {"tries": tries, "not_before": func.now() + pause, "token": row.token + 1, **UNLEASED}
     if _is_product(row):
@@ -164,7 +168,7 @@ def _free(
 
 def _given_up(connection: Connection, row: Record, by: Actor, patience: Patience) -> bool:
     """Whether the row's tries were used up by holders who fell silent: it is failed then."""
-    if row.holder is None or row.tries + 1 < patience.max_tries:
+    if not _was_begun(row, by) or row.tries + 1 < patience.max_tries:
         return False
     _fail(connection, row, _expired(row), by, row.tries + 1)
     return True
@@ -215,7 +219,7 @@ def _lease_one(connection: Connection, row: Record, terms: Terms, by: Actor) -> 
     why = Why("claimed", f"for {terms.lease}") if row.holder is None else _expired(row)
     values = {
         "token": row.token + 1,
-        "tries": row.tries + (row.holder is not None),
+        "tries": row.tries + _was_begun(row, by),
         **_lease(terms, by, is_product=_is_product(row)),
     }
     if not _is_product(row):
@@ -239,6 +243,14 @@ def _fail(connection: Connection, row: Record, why: Why, by: Actor, tries: int) 
     if _is_product(row):
         return str(move_product(connection, row, ProductState.FAILED, final, by, **values).state)
     return str(move_acquisition(connection, row, AcquisitionState.FAILED, final, by, **values).state)
+
+
+def _was_begun(row: Record, by: Actor) -> bool:
+    """Whether a stage worked under the row's last lease: it renews it under its own name.
+
+    Where the claim's own name still stands, the batch only waited for its turn: that is nobody's try.
+    """
+    return row.holder is not None and row.holder_task != by.task
 
 
 def _expired(row: Record) -> Why:

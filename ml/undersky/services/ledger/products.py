@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from undersky.errors import ConfigError
 from undersky.refs import Ending, Judged, Made, Outcome, SceneRef
@@ -49,6 +49,8 @@ def made(connection: Connection, ref: SceneRef, product_made: Made, by: Actor) -
         "collection": product_made.collection,
         "made": product_made.model_dump(mode="json", exclude_none=True),
         "judged": None,
+        # Who released it looked at those pixels, not at what another model makes of the scene.
+        "released": row.released and row.digest in (None, product_made.digest),
     }
     return _state(move_product(connection, row, ProductState.MADE, why, by, **values))
 
@@ -106,18 +108,19 @@ class Publishing:
         self._row = row
         self._by = by
         self.predecessors = predecessors
-        """Published products that this one takes the place of: their Items get a successor link."""
+        """Products that this one takes the place of: their Items get a successor link."""
         self.done: bool = row.state == ProductState.PUBLISHED
         """Whether an earlier try published it: nothing is left to do."""
         self.href: str | None = row.href
         """Where its Item lies, if `done`."""
 
     def published(self, item_href: str, predecessors: Sequence[Predecessor] | None = None) -> None:
-        """The Item lies there; the predecessors (all, unless told) have this product as their successor."""
+        """The Item lies there; the predecessors (the published ones, unless told) have it as successor."""
         if self.done:
             return
         connection, row, by = self._connection, self._row, self._by
-        for old in self.predecessors if predecessors is None else predecessors:
+        every = [each for each in self.predecessors if each.is_published]
+        for old in every if predecessors is None else predecessors:
             held = connection.execute(select(product).where(product.c.id == old.product)).one()
             note(connection, held, held.state, Why("has_successor", f"product {row.id} took its place"), by)
             connection.execute(
@@ -208,19 +211,31 @@ def _same_product(connection: Connection, row: Record, digest: str) -> Record | 
 
 
 def _predecessors(connection: Connection, row: Record) -> tuple[Predecessor, ...]:
+    """Published ones, and ended ones that were made: a process may have died after it put such an Item."""
+    ended = and_(
+        product.c.state.in_((ProductState.WITHDRAWN, ProductState.FAILED)),
+        product.c.made.is_not(None),
+        product.c.digest != row.digest,
+    )
     statement = (
         select(product)
         .where(
             product.c.acquisition == row.acquisition,
             product.c.kind == row.kind,
             product.c.id != row.id,
-            product.c.state == ProductState.PUBLISHED,
+            or_(product.c.state == ProductState.PUBLISHED, ended),
             product.c.successor.is_(None),
         )
         .order_by(product.c.id)
     )
     return tuple(
-        Predecessor(product=old.id, digest=old.digest, href=old.href, item=Made.model_validate(old.made).id)
+        Predecessor(
+            product=old.id,
+            digest=old.digest,
+            href=old.href,
+            made=Made.model_validate(old.made),
+            is_published=old.state == ProductState.PUBLISHED,
+        )
         for old in connection.execute(statement)
     )
 

@@ -202,12 +202,13 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """A published product of the same acquisition and kind that another one takes the place of."""
+    """A product of the same acquisition and kind that another one takes the place of."""
 
     product: int
     """Row in the ledger."""
     digest: str
-    href: str
-    """Where its Item lies."""
-    item: str
-    """Item id."""
+    href: str | None
+    """Where its Item lies, if it was published."""
+    made: Made
+    """What was made; its Item may lie in the store though nobody lived to say so."""
+    is_published: bool

@@ -1,0 +1,1 @@
+"""What the demo shows: simulated acquisitions with known endings, through the stack."""

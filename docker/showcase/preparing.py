@@ -1,0 +1,75 @@
+"""What the demo does to a fresh stack before the flow may run, each as a step beside the booting servers."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from onemachine.archive import samples
+from onemachine.component import Component, Site, run_once
+from onemachine.stack import flow_settings
+
+HERE = Path(__file__).parent
+JUDGED_ON = 24
+"""Scenes of the frozen suite: a figure for the verdict, not an evaluation."""
+
+
+def steps(site: Site) -> list[Component]:
+    """Acquisitions made, real products looked at, areas added, a model in use."""
+    return [
+        *(_making(site, number, count) for count in [_workers()] for number in range(count)),
+        *([_looking(site, samples()[0])] if samples() else []),
+        _step(
+            "areas",
+            lambda: _python(site, "areas", HERE / "areas.py", upstream(site), real(site)),
+            ("ledger-and-bucket", *(["real-products"] if samples() else [])),
+        ),
+        _step("model", lambda: bootstrap(site), ("mlflow", "ledger-and-bucket")),
+    ]
+
+
+def upstream(site: Site) -> Path:
+    """Where the simulated acquisitions lie."""
+    return site.folder.path / "upstream"
+
+
+def real(site: Site) -> Path:
+    """Where what is known of the real products lies."""
+    return site.folder.path / "real"
+
+
+def _workers() -> int:
+    return max(1, min(4, (os.cpu_count() or 2)))
+
+
+def _making(site: Site, number: int, count: int) -> Component:
+    name = f"acquisitions-{number + 1}"
+    script = HERE / "making.py"
+    return _step(name, lambda: _python(site, name, script, upstream(site), number, count), ())
+
+
+def _looking(site: Site, folder: Path) -> Component:
+    return _step(
+        "real-products", lambda: _python(site, "real-products", HERE / "real.py", folder, real(site)), ()
+    )
+
+
+def bootstrap(site: Site, *, scenes: int = JUDGED_ON) -> None:
+    """A model is in use: the physics baseline where nobody chose another."""
+    release = {
+        "MLFLOW_TRACKING_USERNAME": "release",
+        "MLFLOW_TRACKING_PASSWORD": site.secrets.mlflow_release,
+    }
+    command = (sys.executable, "-m", "undersky", "model", "bootstrap", "--limit", str(scenes))
+    environment = {**site.environment, **flow_settings(site), **release}
+    run_once("model", command, site=site, environment=environment, patience_s=600.0)
+
+
+def _python(site: Site, name: str, script: Path, *arguments: object) -> None:
+    command: tuple[str | Path, ...] = (sys.executable, script, *map(str, arguments))
+    environment = {**site.environment, **flow_settings(site)}
+    run_once(name, command, site=site, environment=environment, patience_s=900.0)
+
+
+def _step(name: str, work: Callable[[], None], needs: tuple[str, ...]) -> Component:
+    return Component(name, (), {}, waits_for=lambda: None, needs=needs, prepare=work)
