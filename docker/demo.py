@@ -182,7 +182,7 @@ def _remade(before: Sequence[Standing], after: Sequence[Standing]) -> list[str]:
 
 def main() -> int:
     """The exit code; a message instead of a traceback where a person must act."""
-    console = Console(width=None if sys.stdout.isatty() else 220)
+    console = Console(width=None if sys.stdout.isatty() else 320)
     try:
         return Demo(console).show()
     except StackError as error:

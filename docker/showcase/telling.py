@@ -54,7 +54,7 @@ def tell_refusals(console: Console, standings: Sequence[Standing]) -> None:
     table = Table("scene", "ended", "reason", "why", box=None, title="no products", title_justify="left")
     for each in standings:
         if each.state != "published":
-            table.add_row(each.expected.scene, each.state, each.reason, each.sentence[:160])
+            table.add_row(each.expected.scene, each.state, each.reason, each.sentence)
     console.print(table)
 
 

@@ -32,7 +32,7 @@ code = "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, sign
 environment = {{**os.environ, MARK: mark}}
 one = Component("one", (sys.executable, "-c", code), environment, waits_for=lambda: None, stop_s=1)
 with folder.locked("a test") as lock, ends_by_signal(), watched(folder, lock=lock):
-    supervisor = Supervisor(folder, mark, {{}}, [one], print)
+    supervisor = Supervisor(folder, mark, {{}}, [one], lambda line: None)
     try:
         supervisor.start()
         print("up", flush=True)
