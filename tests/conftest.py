@@ -13,6 +13,7 @@ from fixtures_archive import archive  # noqa: F401  fixtures of every test
 from fixtures_ledger import empty_url, ledger, ledger_database, ledger_url, postgres  # noqa: F401  likewise
 from fixtures_registry import registry, registry_server  # noqa: F401  likewise
 from fixtures_store import S3Server, store, weed, weed_server  # noqa: F401  fixtures of every test
+from fixtures_transfer import transfers  # noqa: F401  likewise
 from fixtures_upstream import upstream  # noqa: F401  fixtures of every test
 
 one_thread_a_library()

@@ -31,10 +31,6 @@ class AirflowApi:
         """What comes of it."""
         return self.call("POST", path, body)
 
-    def patch(self, path: str, body: Mapping[str, object]) -> Json:
-        """What comes of it."""
-        return self.call("PATCH", path, body)
-
     def call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, *, good: tuple[int, ...] = ()
     ) -> Json:
