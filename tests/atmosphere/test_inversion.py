@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -216,3 +218,94 @@ def test_light_thrown_back_and_forth_is_a_geometric_series(rho: float, atmospher
     series = sum(bounce**n for n in range(60)) * atmosphere.transmittance[0] * rho
     expected = atmosphere.gas_transmittance[0] * (atmosphere.path[0] + series)
     assert apply_atmosphere(np.array([rho]), atmosphere)[0] == pytest.approx(expected, rel=1e-9)
+
+
+TOGETHER = np.array([[0.02, 0.0], [0.05, -0.02], [0.0, 0.06], [-0.03, 0.0], [0.0, 0.0], [0.01, 0.02]])
+"""Depth, then shares: what they err by in two ways."""
+
+
+def with_factors(factors: np.ndarray, **fields: float) -> StateUncertainty:
+    """Factors (6, rank), the same at every node."""
+    everywhere = np.broadcast_to(factors[..., None, None], (*factors.shape, *SHAPE)).copy()
+    return replace(sigma_of(**fields), aerosol_factors=everywhere)
+
+
+def sigma_at(ground: float, sigma: StateUncertainty) -> np.ndarray:
+    emulator = Emulator.load("S2A", ("B02", "B03", "B04", "B8A", "B12"))
+    fields = inversion_fields(emulator, state_of(), geometry(), sigma=sigma, noise=EXACT)
+    return sigma_with_fields(np.full((5, *SHAPE), ground), fields)
+
+
+@pytest.mark.parametrize("ground", [0.02, 0.3])
+def test_a_factor_in_depth_alone_is_the_sigma_of_depth(ground: float) -> None:
+    factor = np.zeros((6, 1))
+    factor[0] = -0.03
+    assert sigma_at(ground, with_factors(factor)) == pytest.approx(
+        sigma_at(ground, sigma_of(aot_550=0.03)), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("ground", [0.02, 0.3])
+def test_a_factor_a_share_is_the_sigma_of_the_shares(ground: float) -> None:
+    factors = np.concatenate([np.zeros((1, 5)), 0.1 * np.eye(5)])
+    assert sigma_at(ground, with_factors(factors)) == pytest.approx(
+        sigma_at(ground, sigma_of(aerosol_fractions=0.1)), rel=1e-6
+    )
+
+
+def test_no_factors_are_factors_of_zero() -> None:
+    assert np.array_equal(
+        sigma_at(0.1, with_factors(np.zeros((6, 3)), aot_550=0.05)), sigma_at(0.1, sigma_of(aot_550=0.05))
+    )
+
+
+def test_factors_count_beside_what_errs_by_itself() -> None:
+    alone, together = sigma_of(aot_550=0.05, pressure_hpa=9.0), with_factors(TOGETHER)
+    both = with_factors(TOGETHER, aot_550=0.05, pressure_hpa=9.0)
+    expected = sigma_at(0.1, alone) ** 2 + sigma_at(0.1, together) ** 2
+    assert sigma_at(0.1, both) ** 2 == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_errs_together_may_cancel_or_double() -> None:
+    depth, share = np.zeros((6, 1)), np.zeros((6, 1))
+    depth[0], share[3] = 0.03, 0.2
+    variances = [sigma_at(0.05, with_factors(f)) ** 2 for f in (depth + share, depth - share, depth, share)]
+    same, against, one, other = variances
+    assert same + against == pytest.approx(2 * (one + other), rel=1e-5)
+    assert (np.abs(same - against) > 0.1 * (one + other)).any()
+
+
+def test_a_covariance_has_many_square_roots_and_one_sigma() -> None:
+    turn = np.array([[np.cos(0.7), np.sin(0.7)], [-np.sin(0.7), np.cos(0.7)]])
+    one, turned = (sigma_at(0.1, with_factors(f)) for f in (TOGETHER, TOGETHER @ turn))
+    assert turned == pytest.approx(one, rel=1e-6)
+
+
+@pytest.mark.parametrize("ground", [0.03, 0.3])
+def test_errors_that_go_together_move_the_ground_as_sigma_says(ground: float) -> None:
+    emulator = Emulator.load("S2A", ("B02", "B03", "B04", "B8A", "B12"))
+    n, base = 4000, state_of()
+    off = TOGETHER @ np.random.default_rng(3).standard_normal((2, n))
+    one = np.broadcast_to(base.aerosol_fractions[:, :1, 0], (5, n))
+    flat = (np.full(n, getattr(base, f)[0, 0]) for f in ("water_vapour", "ozone_dobson", "pressure_hpa"))
+    moved = AtmosphereState(0.2 + off[0], *flat, one + off[1:])
+    angles = Geometry(*(np.full(n, v) for v in (40.0, 5.0, 70.0)))
+    toa = apply_atmosphere(np.full((5, *SHAPE), ground), emulator(base, geometry()))[:, :1, 0]
+    found = remove_atmosphere(toa, emulator(moved, angles)).std(axis=1)
+    assert sigma_at(ground, with_factors(TOGETHER))[:, 0, 0] == pytest.approx(found, rel=0.1, abs=5e-5)
+
+
+def test_factors_on_many_nodes_are_worked_out_on_few() -> None:
+    emulator, found = Emulator.load("L8", ("B2", "B5")), {}
+    for nodes in (9, 41):
+        flat = (np.full((nodes, nodes), v) for v in (0.2, 2.0, 300.0, 990.0))
+        state = AtmosphereState(*flat, np.full((5, nodes, nodes), 0.2))
+        view = Geometry(*(np.full((nodes, nodes), v) for v in (35.0, 5.0, 70.0)))
+        zero = np.zeros((nodes, nodes))
+        grows = wide(lambda y, x: 0.5 + 0.3 * x + 0.2 * y, nodes)
+        factors = TOGETHER[..., None, None] * grows
+        sigma = StateUncertainty(zero, zero, zero, zero, np.zeros((5, nodes, nodes)), factors)
+        found[nodes] = inversion_fields(emulator, state, view, sigma=sigma, noise=EXACT)
+    for name in ("q0", "q1", "q2"):
+        few, many = (getattr(found[nodes], name) for nodes in (9, 41))
+        assert many[:, ::5, ::5] == pytest.approx(few, rel=0.02, abs=1e-9), name

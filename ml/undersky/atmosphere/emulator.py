@@ -101,6 +101,23 @@ class Emulator:
         """
         return derivatives(lambda states: self(states, geometry), state)
 
+    def diffuse_share(self, state: AtmosphereState[Tensor], view_zenith: Tensor) -> Tensor:
+        """Share of the light from the ground that reaches the sensor scattered, not straight, (band, node).
+
+        Args:
+            state: Fields of shape (node,).
+            view_zenith: Degrees, (node,).
+
+        Source: Vermote et al. 1997, section II-C: T_up = exp(-tau / mu_view) + diffuse transmittance.
+        """
+        along = Geometry(view_zenith, view_zenith, torch.zeros_like(view_zenith))
+        both_ways = self._torch(state, along).transmittance  # down and up the same way: T_up squared
+        shares = state.aerosol_fractions / state.aerosol_fractions.sum(0)
+        air = self._tables.rayleigh_depth[:, None] * state.pressure_hpa / features.STANDARD_HPA
+        depth = air + (self._tables.aerosol_depth.T @ shares) * state.aot_550
+        straight = torch.exp(-depth / torch.cos(torch.deg2rad(view_zenith)))
+        return (1.0 - straight / both_ways.sqrt()).clamp(0.0, 1.0)
+
     def _torch(self, state: AtmosphereState[Tensor], geometry: Geometry[Tensor]) -> Coefficients[Tensor]:
         nodes, shape, outside = _flatten(state, _shared_view(geometry), bands=len(self.bands))
         views = [

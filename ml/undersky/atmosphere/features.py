@@ -33,7 +33,8 @@ _LARGEST_AIRMASS = float(1 / np.cos(np.radians(MAX_SUN_ZENITH)) + 1 / np.cos(np.
 _MAX_SLANT_WATER = 6.5 * _LARGEST_AIRMASS
 _TRACE_WATER = 1e-3
 _MAX_SLANT_OZONE = 550.0 * _LARGEST_AIRMASS
-_STANDARD_HPA = 1013.0
+STANDARD_HPA = 1013.0
+"""At which optical depths of air are tabulated."""
 DEPOLARISATION_FACTOR = 0.0279
 """Of air, as 6S has it."""
 
@@ -178,4 +179,4 @@ def single_scattering(view: Sight, source: Tensor, depth: Tensor) -> Tensor:
 
 def rayleigh_depth(depth_at_standard: Tensor, pressure_hpa: Tensor) -> Tensor:
     """Optical depth of the air above a pressure level."""
-    return depth_at_standard * pressure_hpa / _STANDARD_HPA
+    return depth_at_standard * pressure_hpa / STANDARD_HPA

@@ -10,12 +10,14 @@ fields, because every derivative d rho / d s of the inversion is close to a stra
 Source: Vermote et al. 1997, IEEE TGRS 35(3), 675-686.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from undersky.atmosphere.sensitivity import Key
 from undersky.atmosphere.state import Coefficients, Field
 from undersky.grid import resample_nodes
 
@@ -134,7 +136,8 @@ def inversion_fields(
 
 def _on_nodes(value: Any, nodes: tuple[int, int]) -> Any:
     """A state, sigma or geometry on another number of nodes: every array of it, its last two axes."""
-    arrays = {f.name: np.asarray(getattr(value, f.name)) for f in fields(value) if f.name != "per_band"}
+    named = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "per_band"}
+    arrays = {name: np.asarray(array) for name, array in named.items() if array is not None}
     return replace(value, **{name: _resampled(array, nodes) for name, array in arrays.items()})
 
 
@@ -156,14 +159,36 @@ def _variance(
     """The parabola's three coefficients, each (band, ...), seen along the mean view of all bands."""
     coefficients, derivatives = emulator.with_derivatives(state, geometry)
     q0, q1, q2 = _noise_terms(coefficients, noise)
-    for (name, member), derivative in derivatives.items():
+    lines = {key: _line_in_rho(coefficients, change) for key, change in derivatives.items()}
+    for at_black, slope in (*_independent(lines, sigma), *_together(lines, sigma)):
+        q0 = q0 + at_black**2
+        q1 = q1 + 2.0 * at_black * slope
+        q2 = q2 + slope**2
+    return q0, q1, q2
+
+
+_Lines = Mapping[Key, tuple[Array, Array]]
+"""Derivative of rho by each part of the state: its value over black and its slope in rho."""
+
+
+def _independent(lines: _Lines, sigma: "StateUncertainty[Array]") -> Iterator[tuple[Array, Array]]:
+    """One error of rho for each part of the state that errs by itself."""
+    for (name, member), (at_black, slope) in lines.items():
         spread: Any = getattr(sigma, name)
         spread = np.asarray(spread if member is None else spread[member], dtype=np.float64)
-        at_black, slope = _line_in_rho(coefficients, derivative)
-        q0 = q0 + (at_black * spread) ** 2
-        q1 = q1 + 2.0 * at_black * slope * spread**2
-        q2 = q2 + (slope * spread) ** 2
-    return q0, q1, q2
+        yield at_black * spread, slope * spread
+
+
+def _together(lines: _Lines, sigma: "StateUncertainty[Array]") -> Iterator[tuple[Array, Array]]:
+    """One error of rho for each way in which depth and shares err together."""
+    if sigma.aerosol_factors is None:
+        return
+    keys = [key for key in lines if key[0] in ("aot_550", "aerosol_fractions")]
+    for rank in range(sigma.aerosol_factors.shape[1]):
+        column = np.asarray(sigma.aerosol_factors[:, rank], dtype=np.float64)
+        black = sum(lines[key][0] * factor for key, factor in zip(keys, column, strict=True))
+        slope = sum(lines[key][1] * factor for key, factor in zip(keys, column, strict=True))
+        yield np.asarray(black), np.asarray(slope)
 
 
 def mean_view(geometry: "Geometry[Array]") -> "Geometry[Array]":

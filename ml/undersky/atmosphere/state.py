@@ -54,7 +54,7 @@ class AtmosphereState(Generic[Field]):
 
 @dataclass(frozen=True, slots=True)
 class StateUncertainty(Generic[Field]):
-    """One standard deviation of each field of an AtmosphereState, taken as independent."""
+    """One standard deviation of each field of an AtmosphereState, independent but for `aerosol_factors`."""
 
     aot_550: Field
     """Optical depth."""
@@ -66,6 +66,9 @@ class StateUncertainty(Generic[Field]):
     """hPa."""
     aerosol_fractions: Field
     """Of each share, along axis 0."""
+    aerosol_factors: Field | None = None
+    """What depth and shares err by together, (1 + model, rank, ...): a square root of their covariance, which
+    counts beside the two fields above."""
 
 
 @dataclass(frozen=True, slots=True)
