@@ -39,6 +39,8 @@ class Reason(StrEnum):
     SOURCE_CHANGED = "source_changed"
     SIZE_MISMATCH = "size_mismatch"
     CHECKSUM_MISMATCH = "checksum_mismatch"
+    DATASET_DAMAGED = "dataset_damaged"
+    SPLIT_LEAKS = "split_leaks"
 
 
 class UnderskyError(Exception):
