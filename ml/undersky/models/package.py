@@ -26,6 +26,11 @@ from undersky.errors import DataError, Reason
 PACKAGE_FILE = "package.json"
 WEIGHTS_FILE = "weights.safetensors"
 
+LEARNED = "learned"
+"""The architecture that reads the air from the scene, see `correction`."""
+DEFAULT = LEARNED
+"""The shipped package that corrects unless somebody names another."""
+
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -56,6 +61,17 @@ class ModelPackage:
 def shipped(architecture: str) -> Path:
     """Where the package that comes with Undersky lies."""
     return Path(str(files("undersky.models"))) / "packages" / architecture
+
+
+def package_folder(model: str | Path | None) -> Path:
+    """Where a model lies: a shipped one by its name (`learned`, `physics`), any other by its folder.
+
+    Args:
+        model: Name or folder; DEFAULT when None.
+    """
+    name = DEFAULT if model is None else model
+    known = shipped(str(name))
+    return known if Path(name).name == str(name) and (known / PACKAGE_FILE).is_file() else Path(name)
 
 
 def load_package(folder: Path) -> ModelPackage:
