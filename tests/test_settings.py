@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from undersky.errors import ConfigError
-from undersky.settings import Settings, needed, read_settings
+from undersky.settings import Settings, needed, read_settings, torchrun_ranks
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
@@ -46,3 +46,22 @@ def test_what_a_verb_cannot_do_without_is_asked_for_by_name():
     with pytest.raises(ConfigError, match=r"UNDERSKY_STORE is not set: give the bucket"):
         needed(None, "store", cure="give the bucket")
     assert needed(3, "threads", cure="") == 3
+
+
+def test_a_process_is_alone_unless_torchrun_says_otherwise(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert torchrun_ranks() == (0, 1, 0)
+    monkeypatch.setenv("RANK", "3")
+    assert torchrun_ranks() == (0, 1, 0)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert torchrun_ranks() == (3, 4, 1)
+
+
+@pytest.mark.parametrize("values", [("4", "4", "0"), ("-1", "4", "0"), ("1", "x", "1"), ("0", "2", "1")])
+def test_ranks_that_cannot_be_are_refused(monkeypatch, values):
+    for name, value in zip(("RANK", "WORLD_SIZE", "LOCAL_RANK"), values, strict=True):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="RANK WORLD_SIZE LOCAL_RANK are"):
+        torchrun_ranks()

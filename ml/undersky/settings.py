@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -75,6 +75,38 @@ def needed(value: T | None, name: str, *, cure: str) -> T:
     if value is None:
         raise ConfigError(f"UNDERSKY_{name.upper()} is not set: {cure}")
     return value
+
+
+class Ranks(NamedTuple):
+    """This process among those that `torchrun` started together."""
+
+    rank: int
+    """Of this process."""
+    ranks: int
+    """How many there are."""
+    local_rank: int
+    """Of this process on its machine."""
+
+
+def torchrun_ranks() -> Ranks:
+    """What `torchrun` has put into the environment; alone where it has put nothing there.
+
+    Raises:
+        ConfigError: It holds something else under those names.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    found = [os.environ.get(name) for name in names]
+    if None in found:  # other launchers set some of them for purposes of their own
+        return Ranks(0, 1, 0)
+    try:
+        ranks = Ranks(*(int(value or "") for value in found))
+    except ValueError as error:
+        raise ConfigError(
+            f"{' '.join(names)} are {found}, expected the numbers that torchrun sets"
+        ) from error
+    if not (0 <= ranks.rank < ranks.ranks and 0 <= ranks.local_rank <= ranks.rank):
+        raise ConfigError(f"{' '.join(names)} are {found}, which is no place among that many ranks")
+    return ranks
 
 
 def one_thread_a_library() -> None:
