@@ -55,7 +55,7 @@ def _looking(site: Site, folder: Path) -> Component:
 
 
 def bootstrap(site: Site, *, scenes: int = JUDGED_ON) -> None:
-    """A model is in use: the physics baseline where nobody chose another."""
+    """A model is in use: the shipped one where nobody chose another."""
     release = {
         "MLFLOW_TRACKING_USERNAME": "release",
         "MLFLOW_TRACKING_PASSWORD": site.secrets.mlflow_release,

@@ -54,8 +54,8 @@ def seen(make_scene, truth):
     return look
 
 
-def estimate_of(scene, **options):
-    estimator = open_estimator(CorrectionOptions(**options))
+def estimate_of(scene, model="physics", **options):
+    estimator = open_estimator(CorrectionOptions(model=model, **options))
     return estimator.estimate(scene, estimator.mask(scene))
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from undersky.inference.quality import Look, classify, look, mask_shape, scene_mask
+from undersky.inference.quality import Look, classify, look, scene_mask
+from undersky.inference.view import View
 from undersky.quality import Quality
 
 VEGETATION = {
@@ -153,12 +154,13 @@ def test_a_low_sun_beyond_the_frame_throws_no_shadow_into_it():
 def test_the_mask_of_a_coarse_scene_has_its_own_pixels(make_scene):
     toa = {"B02": 0.1, "B03": 0.09, "B04": 0.07, "B8A": 0.3, "B10": 0.002, "B11": 0.18, "B12": 0.09}
     scene = make_scene(toa)
-    assert mask_shape(scene) == (60, 60)
+    assert View(scene).shape() == (60, 60)
     assert (scene_mask(scene) == 0).all()
 
 
 def test_bands_that_are_absent_are_left_out_of_the_look(make_scene):
-    seen = look(make_scene({"B02": 0.1, "B03": 0.09, "B04": 0.07, "B08": 0.3, "B11": 0.18, "B12": 0.09}))
+    scene = make_scene({"B02": 0.1, "B03": 0.09, "B04": 0.07, "B08": 0.3, "B11": 0.18, "B12": 0.09})
+    seen = look(View(scene))
     assert set(seen.toa) == {"blue", "green", "red", "nir", "swir16", "swir22"}
     assert seen.pixel_m == 60.0
 

@@ -11,7 +11,7 @@ from undersky.services.registry import CHAMPION, Version
 from undersky.stages.bootstrap import DECISION, BootstrapOptions, bootstrap, judge
 
 OPTIONS = BootstrapOptions(by="test", limit=2, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-PACKAGE = load_package(shipped("physics"))
+PACKAGE = load_package(shipped("learned"))
 
 
 class Shelf:
@@ -130,7 +130,7 @@ def test_an_unknown_suite_and_a_folder_that_is_no_package_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="no suite"):
         bootstrap(Shelf(), replace(OPTIONS, suite="unknown"))
     with pytest.raises(DataError, match="refused"):
-        bootstrap(Shelf(), replace(OPTIONS, folder=tmp_path))
+        bootstrap(Shelf(), replace(OPTIONS, model=tmp_path))
 
 
 def test_equal_runs_give_an_equal_verdict():

@@ -50,11 +50,14 @@ def _add_model(group: "Verbs") -> None:
         inner,
         "bootstrap",
         bootstrap,
-        summary="Make the shipped physics baseline the champion, with its verdict, where there is none.",
+        summary="Make the shipped model the champion, with its verdict, where there is none.",
         example="undersky model bootstrap",
     )
     boot.add_argument(
         "--suite", default="direct-6s", help="frozen suite it is evaluated on (default direct-6s)"
+    )
+    boot.add_argument(
+        "--model", default="learned", help="`learned` (default), `physics`, or the folder of a model package"
     )
     boot.add_argument(
         "--limit", type=int, metavar="N", help="scenes of the suite, evenly spread (default all)"
@@ -118,6 +121,7 @@ def bootstrap(arguments: argparse.Namespace, settings: Settings, screen: Console
             by=person().run,
             suite=arguments.suite,
             limit=arguments.limit,
+            model=arguments.model,
             workers=settings.threads,
             progress=told,
         )

@@ -17,8 +17,9 @@ from undersky.errors import ConfigError
 from undersky.grid import Floats
 from undersky.inference.ground import GroundOptions
 from undersky.inference.quality import scene_mask
-from undersky.models.package import ModelPackage, load_package, shipped
-from undersky.models.physics import PhysicsModel, build_physics
+from undersky.inference.view import Views
+from undersky.models.package import LEARNED, ModelPackage, load_package, package_folder, shipped
+from undersky.models.physics import ARCHITECTURE, PhysicsModel, build_physics
 from undersky.quality import QualityBits
 from undersky.scene import Bools, Scene
 
@@ -27,8 +28,8 @@ from undersky.scene import Bools, Scene
 class CorrectionOptions:
     """What the user knows better than the product does."""
 
-    model: Path | None = None
-    """Folder of a model package; the shipped physics baseline when None."""
+    model: str | Path | None = None
+    """A shipped model by its name, or the folder of a package; the shipped learned model when None."""
     state: Path | None = None
     """A state file: the atmosphere as somebody measured it, taken instead of any estimate."""
     ground: GroundOptions = field(default_factory=GroundOptions)
@@ -72,11 +73,15 @@ class Estimator:
     package: ModelPackage
     """The package, verified."""
     physics: PhysicsModel
-    """The baseline it configures."""
+    """The baseline: the package's own, or what stands in where a learned model does not speak."""
+    learns: bool
+    """True when the package holds a learned model."""
     options: CorrectionOptions
     """What the user says of atmosphere and ground."""
     parameters: Mapping[str, str | float]
     """Everything beside model and scene that changes the result, files by their sha256."""
+    views: Views = field(default_factory=Views, compare=False)
+    """The scene that is being looked at."""
 
     @property
     def model(self) -> ModelIdentity:
@@ -85,7 +90,7 @@ class Estimator:
 
     def mask(self, scene: Scene) -> QualityBits:
         """Our own tests of the scene, uint16 (y, x) over its footprint."""
-        return scene_mask(scene)
+        return scene_mask(scene, self.views.of(scene))
 
     def estimate(self, scene: Scene, mask: QualityBits) -> Estimate:
         """The atmosphere of a scene and the fields that remove it.
@@ -98,35 +103,46 @@ class Estimator:
             ConfigError: The state file or DEM cannot be used.
         """
         from undersky.inference.nodes import look_at  # noqa: PLC0415  loads torch
+        from undersky.models.build import build_network  # noqa: PLC0415  loads torch
 
-        fields, belief, outside = look_at(
-            scene, mask, physics=self.physics, state=self.options.state, ground=self.options.ground
+        seen = look_at(
+            self.views.of(scene),
+            mask,
+            physics=self.physics,
+            learned=build_network(self.package) if self.learns else None,
+            state=self.options.state,
+            ground=self.options.ground,
         )
+        self.views.forget()
         return Estimate(
-            fields=fields,
-            aot_550=belief.state.aot_550.astype(np.float32),
-            water_vapour=belief.state.water_vapour.astype(np.float32),
-            outside=outside,
-            fallback=np.zeros(outside.shape, dtype=np.bool_),
-            sources=belief.sources,
+            fields=seen.fields,
+            aot_550=seen.belief.state.aot_550.astype(np.float32),
+            water_vapour=seen.belief.state.water_vapour.astype(np.float32),
+            outside=seen.outside,
+            fallback=seen.fallback,
+            sources=seen.belief.sources,
         )
 
 
 def open_estimator(options: CorrectionOptions) -> Estimator:
-    """The estimator of a model package, the shipped physics baseline unless the options name another.
+    """The estimator of a model package, the shipped learned model unless the options name another.
 
     Raises:
         ConfigError: The state file or DEM cannot be read.
         DataError: `model_refused`.
     """
-    package = load_package(options.model or shipped("physics"))
+    package = load_package(package_folder(options.model))
+    learns = package.architecture == LEARNED
+    baseline = load_package(shipped(ARCHITECTURE)) if learns else package
     parameters: dict[str, str | float] = {"tables": tables_digest()}
+    if learns:
+        parameters["baseline"] = baseline.digest
     for name, path in (("state", options.state), ("dem", options.ground.dem)):
         if path is not None:
             parameters[name] = _sha256(path)
     if options.ground.altitude_m is not None:
         parameters["altitude_m"] = options.ground.altitude_m
-    return Estimator(package, build_physics(package), options, parameters)
+    return Estimator(package, build_physics(baseline), learns, options, parameters)
 
 
 def _sha256(path: Path) -> str:

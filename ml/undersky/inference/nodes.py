@@ -8,7 +8,8 @@ The correction proper streams these fields over the pixels; see `stages/correct.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from undersky.atmosphere.emulator import Emulator
 from undersky.atmosphere.inversion import InversionFields, SensorNoise, inversion_fields
 from undersky.atmosphere.state import AtmosphereState, Coefficients, Geometry, StateUncertainty
 from undersky.atmosphere.state_file import read_state
-from undersky.grid import Floats, node_count, resample_nodes, whole
+from undersky.grid import Floats, node_count, resample_nodes
+from undersky.inference.air import Air, at_nodes, believed, look
 from undersky.inference.ground import GroundOptions, find_ground
 from undersky.inference.physics import Belief, believe
+from undersky.inference.view import View
 from undersky.inference.water_vapour import ABSORPTION, WINDOW, node_medians, retrieve
+from undersky.models.build import LearnedModel
 from undersky.models.physics import PhysicsModel
 from undersky.quality import QualityBits
 from undersky.scene import Angles, Bools, Scene
@@ -42,26 +46,45 @@ _NOISE = {
 report states 3 % +- 2 % against ground targets, Landsat 8/9's own is below 3 % (USGS calibration notices)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known at the nodes once somebody has looked."""
+
+    fields: InversionFields
+    """Of the inversion."""
+    belief: Belief
+    """The state behind them."""
+    outside: Bools
+    """True where it left the tables, (y, x)."""
+    fallback: Bools
+    """True where the learned model did not speak, (y, x)."""
+    strange: Floats | None = None
+    """Its out-of-domain score, (y, x); None where no learned model looked."""
+
+
 def look_at(
-    scene: Scene,
+    view: View,
     mask: QualityBits,
     *,
     physics: PhysicsModel,
+    learned: LearnedModel | None,
     state: Path | None,
     ground: GroundOptions,
-) -> tuple[InversionFields, Belief, Bools]:
-    """The fields of the inversion, the belief behind them, and where it left the tables, all at the nodes.
+) -> Seen:
+    """The atmosphere at the nodes and the fields that remove it.
 
     Args:
-        scene: With its angles and, where the product has them, priors.
+        view: The scene from afar, with its angles and, where the product has them, priors.
         mask: Quality bits over the same footprint, (y, x).
         physics: The baseline.
-        state: A state file to believe instead.
+        learned: The learned model; the baseline alone when None.
+        state: A state file to believe instead of either.
         ground: What the user says of the ground.
 
     Raises:
         ConfigError: The state file or DEM cannot be used.
     """
+    scene = view.scene
     spacing = NODE_SPACING_M if ground.dem is None else DEM_NODE_SPACING_M
     nodes = node_count(scene.grid, spacing_m=spacing)
     if state is not None:
@@ -69,15 +92,93 @@ def look_at(
     bands = tuple(band.name for band in scene.sensor.corrected_bands)
     geometry = node_geometry(scene.angles, bands, nodes)
     if state is not None:
-        belief = stated(state, nodes)
-    else:
-        found = find_ground(scene.grid, nodes, options=ground, prior=scene.prior, config=physics.config)
-        belief = believe(scene, nodes, model=physics, ground=found)
-        relative = physics.config.retrieved_water_vapour_sigma_relative
-        belief = with_retrieved_water(scene, belief, mask=mask, geometry=geometry, sigma_relative=relative)
+        return _seen(scene, stated(state, nodes), geometry)
+    belief = physics_belief(view, mask, nodes, physics=physics, ground=ground)
+    baseline = _seen(scene, belief, geometry)
+    if learned is None:
+        return baseline
+    air = _air(view, mask, nodes, physics=physics, learned=learned, ground=ground)
+    if air is None:
+        return replace(baseline, fallback=np.ones(nodes, dtype=np.bool_))
+    air = at_nodes(air, nodes)
+    ours = _seen(scene, believed(belief, air), geometry, learned=learned)
+    return _either(ours, baseline, air)
+
+
+def physics_belief(
+    view: View, mask: QualityBits, nodes: tuple[int, int], *, physics: PhysicsModel, ground: GroundOptions
+) -> Belief:
+    """What the baseline believes, water vapour looked up in the scene where it shows."""
+    scene = view.scene
+    bands = tuple(band.name for band in scene.sensor.corrected_bands)
+    geometry = node_geometry(scene.angles, bands, nodes)
+    found = find_ground(scene.grid, nodes, options=ground, prior=scene.prior, config=physics.config)
+    belief = believe(scene, nodes, model=physics, ground=found)
+    relative = physics.config.retrieved_water_vapour_sigma_relative
+    return with_retrieved_water(view, belief, mask=mask, geometry=geometry, sigma_relative=relative)
+
+
+def _air(
+    view: View,
+    mask: QualityBits,
+    nodes: tuple[int, int],
+    *,
+    physics: PhysicsModel,
+    learned: LearnedModel,
+    ground: GroundOptions,
+) -> Air | None:
+    """What the learned model says, at its own nodes: relief wants them closer than aerosol does."""
+    coarse = node_count(view.scene.grid, spacing_m=NODE_SPACING_M)
+    own = (min(coarse[0], nodes[0]), min(coarse[1], nodes[1]))
+    belief = physics_belief(view, mask, own, physics=physics, ground=ground)
+    bands = tuple(band.name for band in view.scene.sensor.corrected_bands)
+    geometry = node_geometry(view.scene.angles, bands, own)
+    return look(view, mask, belief=belief, geometry=geometry, model=learned)
+
+
+def _seen(
+    scene: Scene, belief: Belief, geometry: Geometry[Array], *, learned: LearnedModel | None = None
+) -> Seen:
+    """The fields that a belief makes.
+
+    The learned model's sigma is what it was found to miss the truth by; the sensor's absolute calibration,
+    which no scene can show, is part of the baseline's sigma and not of its own.
+    """
+    bands = tuple(band.name for band in scene.sensor.corrected_bands)
     emulator, noise = Emulator.load(scene.sensor.key, bands), _NOISE[scene.sensor.constellation]
+    if learned is not None:
+        noise = replace(noise, calibration=0.0)
     fields = inversion_fields(emulator, belief.state, geometry, sigma=belief.sigma, noise=noise)
-    return fields, belief, np.asarray(emulator(belief.state, geometry).outside)
+    if learned is not None:
+        fields = with_residual(fields, learned.residual)
+    outside = np.asarray(emulator(belief.state, geometry).outside)
+    return Seen(fields, belief, outside, np.zeros(outside.shape, dtype=np.bool_))
+
+
+def with_residual(fields: InversionFields, share: float) -> InversionFields:
+    """The fields with one more error: that share of what the specification allows, 0.05 rho + 0.005."""
+    floor, slope = 0.005 * share, 0.05 * share
+    return replace(
+        fields, q0=fields.q0 + floor**2, q1=fields.q1 + 2.0 * floor * slope, q2=fields.q2 + slope**2
+    )
+
+
+def _either(learned: Seen, baseline: Seen, air: Air) -> Seen:
+    """The learned fields, and the baseline's where the model fell back."""
+
+    def chosen(ours: Any, theirs: Any) -> Any:
+        return np.where(air.fallback, theirs, ours)
+
+    def merged(ours: Any, theirs: Any) -> Any:
+        names = [f.name for f in dataclass_fields(ours) if getattr(theirs, f.name) is not None]
+        return replace(ours, **{name: chosen(getattr(ours, name), getattr(theirs, name)) for name in names})
+
+    both = learned.belief
+    sources = baseline.belief.sources if air.fallback.all() else both.sources
+    belief = Belief(merged(both.state, baseline.belief.state), both.sigma, sources)
+    fields = merged(learned.fields, baseline.fields)
+    outside = chosen(learned.outside, baseline.outside)
+    return Seen(fields, belief, outside, air.fallback, air.strange)
 
 
 def node_geometry(angles: Angles, bands: tuple[str, ...], nodes: tuple[int, int]) -> Geometry[Array]:
@@ -131,15 +232,14 @@ def stated(path: Path, nodes: tuple[int, int]) -> Belief:
 
 
 def with_retrieved_water(
-    scene: Scene, belief: Belief, *, mask: QualityBits, geometry: Geometry[Array], sigma_relative: float
+    view: View, belief: Belief, *, mask: QualityBits, geometry: Geometry[Array], sigma_relative: float
 ) -> Belief:
     """The belief with the water vapour that B09 and B8A show, where both see bright clear ground."""
+    scene = view.scene
     if not {WINDOW, ABSORPTION} <= set(scene.bands):
         return belief
-    window, absorption = (
-        scene.bands[name].toa_reflectance(whole(scene.bands[name].grid), shape=mask.shape)
-        for name in (WINDOW, ABSORPTION)
-    )
+    shape = (mask.shape[0], mask.shape[1])
+    window, absorption = (view.toa(name, shape) for name in (WINDOW, ABSORPTION))
     nodes = geometry.sun_zenith.shape
     pair = Emulator.load(scene.sensor.key, (WINDOW, ABSORPTION))
     views = [band.name for band in scene.sensor.corrected_bands]

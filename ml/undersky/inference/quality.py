@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from undersky.grid import Floats, resample_nodes, resolution_m, whole
+from undersky.grid import Floats, resample_nodes, resolution_m
+from undersky.inference.view import View
 from undersky.quality import Quality, QualityBits
 from undersky.scene import Bools, Scene
-
-MASK_RESOLUTION_M = 80.0
-"""Ground size of one pixel of the mask, unless the scene's own pixels are coarser."""
 
 _ROLES = ("blue", "green", "red", "swir16", "swir22")
 _NIR = ("nir08", "nir")
@@ -37,29 +35,19 @@ class Look:
     """Ground size of one pixel."""
 
 
-def mask_shape(scene: Scene) -> tuple[int, int]:
-    """Rows and columns of the mask over the scene's footprint."""
-    rows, cols = scene.grid.shape
-    step = max(1, round(MASK_RESOLUTION_M / resolution_m(scene.grid)))
-    return -(-rows // step), -(-cols // step)
+def look(view: View) -> Look:
+    """What the tests need, averaged to the view's resolution. A band that is absent is left out."""
+    shape = view.shape()
+    present = {band.common_name for band in view.scene.sensor.bands if band.name in view.scene.bands}
+    nir = next((name for name in _NIR if name in present), None)
+    wanted = {name: name for name in (*_ROLES, "cirrus") if name in present} | ({"nir": nir} if nir else {})
+    toa = {role: view.toa(str(view.band_of(name)), shape) for role, name in wanted.items()}
+    return Look(toa, resolution_m(view.scene.grid) * view.scene.grid.shape[0] / shape[0])
 
 
-def look(scene: Scene) -> Look:
-    """Reads what the tests need, averaged to the mask's resolution. A band that is absent is left out."""
-    shape = mask_shape(scene)
-    by_role = {band.common_name: band.name for band in scene.sensor.bands if band.name in scene.bands}
-    nir = next((name for name in _NIR if name in by_role), None)
-    wanted = {name: name for name in (*_ROLES, "cirrus") if name in by_role} | ({"nir": nir} if nir else {})
-    toa = {}
-    for role, common_name in wanted.items():
-        source = scene.bands[by_role[common_name]]
-        toa[role] = source.toa_reflectance(whole(source.grid), shape=shape)
-    return Look(toa, resolution_m(scene.grid) * scene.grid.shape[0] / shape[0])
-
-
-def scene_mask(scene: Scene) -> QualityBits:
-    """Our own tests of a scene as bits CLOUD .. WATER and NODATA, uint16, of `mask_shape`."""
-    seen = look(scene)
+def scene_mask(scene: Scene, view: View | None = None) -> QualityBits:
+    """Our own tests of a scene as bits CLOUD .. WATER and NODATA, uint16, of the view's shape."""
+    seen = look(view or View(scene))
     sun_zenith = resample_nodes(scene.angles.sun_zenith, (2, 2)).mean()
     azimuths = np.radians(scene.angles.sun_azimuth)
     sun_azimuth = np.degrees(np.arctan2(np.sin(azimuths).mean(), np.cos(azimuths).mean()))

@@ -1,4 +1,4 @@
-"""`model bootstrap`: the physics baseline becomes the champion where there is none, with a verdict.
+"""`model bootstrap`: the shipped model becomes the champion where there is none, with a verdict.
 
     shipped package --score--> figures --> Verdict --register--> version --no champion?--> champion
 
@@ -20,7 +20,7 @@ from undersky.errors import ConfigError
 from undersky.evaluation.correctors import ModelCorrector
 from undersky.evaluation.report import suite_markdown
 from undersky.evaluation.score import Score, score_suite
-from undersky.models.package import load_package, shipped
+from undersky.models.package import load_package, package_folder
 from undersky.services.registry import CHAMPION, Verdict
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class BootstrapOptions:
     """Scenes of it that are evaluated, evenly spread; all when None."""
     workers: int = 1
     """Processes; the figures do not depend on it."""
-    folder: Path | None = None
-    """Package; the shipped physics baseline when None."""
+    model: str | Path | None = None
+    """A shipped model by its name, or the folder of a package; the shipped learned model when None."""
     suites_folder: Path = DATA
     """Where the frozen suites lie."""
     progress: Callable[[float, str], None] | None = None
@@ -71,7 +71,7 @@ class Bootstrapped:
 
 
 def bootstrap(registry: "Registry", options: BootstrapOptions) -> Bootstrapped:
-    """The model has a champion; the shipped baseline where there was none.
+    """The model has a champion; the shipped model where there was none.
 
     Args:
         registry: Opened as an account that may register.
@@ -88,7 +88,7 @@ def bootstrap(registry: "Registry", options: BootstrapOptions) -> Bootstrapped:
     began = time.monotonic()
     verdict, report = judge(options)
     seconds = round(time.monotonic() - began, 1)
-    version = registry.register(options.folder or shipped("physics"), verdict, report=report)
+    version = registry.register(package_folder(options.model), verdict, report=report)
     there = registry.champion(MODEL)
     if there is not None:
         return _unchanged(registry, there)
@@ -105,7 +105,7 @@ def judge(options: BootstrapOptions) -> tuple[Verdict, str]:
         ConfigError: An unknown suite, or no scene left.
         DataError: The package is refused.
     """
-    package = load_package(options.folder or shipped("physics"))
+    package = load_package(package_folder(options.model))
     if package.name != MODEL:
         raise ConfigError(f"the package is of the model {package.name}, expected {MODEL}")
     suite = _limited(load_suite(options.suite, options.suites_folder), options.limit)
@@ -115,7 +115,7 @@ def judge(options: BootstrapOptions) -> tuple[Verdict, str]:
         if tell is not None:
             tell(done / of, options.suite)
 
-    method = ModelCorrector(package.version, options.folder)
+    method = ModelCorrector(package.version, options.model)
     scores = score_suite(suite, [method], workers=options.workers, progress=progress)
     text = (options.suites_folder / f"{options.suite}.json").read_bytes()
     verdict = Verdict(

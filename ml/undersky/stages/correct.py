@@ -168,12 +168,12 @@ class _Clock:
 
 def estimator_for(
     *,
-    model: Path | None = None,
+    model: str | Path | None = None,
     state: Path | None = None,
     dem: Path | None = None,
     altitude_m: float | None = None,
 ) -> Estimator:
-    """The estimator of a model package (the shipped baseline when None) and of what the user knows better.
+    """The estimator of a model (the shipped learned one when None) and of what the user knows better.
 
     Raises:
         ConfigError: The state file or DEM cannot be read, or both DEM and altitude are given.
