@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A folder of wheels (a CPU build of torch, say) is used when PIP_FIND_LINKS names one that exists.
 WHEELS := $(wildcard $(PIP_FIND_LINKS))
-TORCH := 2.13.0
+TORCH := torch==2.13.0 kornia==0.9.0
 BACKEND ?= cpu
 
 .PHONY: help setup demo test lint faults bench evaluate physics lock clean
@@ -18,7 +18,7 @@ setup: .venv/ready  ## Install everything into .venv (2.5 GB; `undersky` is then
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "uv>=0.9,<1"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(WHEELS),--find-links $(WHEELS),--torch-backend=$(BACKEND)) torch==$(TORCH)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(WHEELS),--find-links $(WHEELS),--torch-backend=$(BACKEND)) $(TORCH)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch .venv/ready
 

@@ -30,6 +30,14 @@ def test_the_difference_is_method_minus_agency(pair):
     assert result.scores[0].bands["B02"].spread == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_first_method_is_kept_for_figures(pair):
+    result = score_pair(pair, [Offset(0.02, sigma=0.01), NoCorrection()])
+    assert np.array_equal(result.corrected.surface, Offset(0.02).correct(pair.observation).surface)
+    assert set(result.histograms.scatter) == set(result.scores[0].bands)
+    assert int(result.histograms.scatter["B04"].sum()) == result.pixels
+    assert int(result.histograms.all_ratios().sum()) == result.pixels * len(result.scores[0].bands)
+
+
 def test_water_vapour_bands_are_left_out(pair):
     assert "B09" not in score_pair(pair, [NoCorrection()]).scores[0].bands
 

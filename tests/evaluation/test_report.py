@@ -6,7 +6,7 @@ import pytest
 
 from undersky.evaluation.metrics import Tally
 from undersky.evaluation.report import suite_json, suite_markdown
-from undersky.evaluation.score import Score, StateError
+from undersky.evaluation.score import SceneScore, Score, StateError
 
 PIXELS = 20_000
 
@@ -35,7 +35,9 @@ def _score(method="physics", *, sigma=True, aot=True):
         ("mixture", "all", "all", "B02"): _tally(70, sigma=sigma),
     }
     error = StateError(2, 0.02) if aot else StateError()
-    return Score(method, tallies, {"main": error}, {"main": StateError()})
+    urban = (("all", "all"), ("aerosol", "urban"))
+    scene = SceneScore(0, "main", urban, "urban", 0.3, 0.2 if aot else None, 60.0)
+    return Score(method, tallies, {"main": error}, {"main": StateError()}, (scene,))
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,12 @@ def test_the_json_is_json_even_where_nothing_is_known(scores):
     assert json.loads(text)["aod_rmse"] is None
 
 
+def test_a_suite_of_real_scenes_says_so(scores):
+    text = suite_markdown("mine", scores, origin="real: 3 scenes of a user")
+    assert text.startswith("### mine (real: 3 scenes of a user)")
+    assert "simulated" not in text
+
+
 def test_the_markdown_says_that_its_figures_are_simulated(scores):
     assert suite_markdown("direct-6s", scores).startswith("### direct-6s (simulated")
 
@@ -86,12 +94,13 @@ def test_every_band_shows_accuracy_precision_and_uncertainty(scores):
     assert "| B04 | -0.0020 |" in text
 
 
-def test_slices_show_every_method_and_the_results_coverage(scores):
+def test_slices_show_every_method_and_the_results_accuracy_coverage_and_depth(scores):
     text = suite_markdown("direct-6s", scores)
-    assert "| Aerosol | physics in spec % | none in spec % | in 1 sigma % |" in text
-    assert "| urban | 60.0 | 60.0 | 68.0 |" in text
+    stated = "A bias | P spread | U RMSE | in 1 sigma % | in 2 sigma % | AOD RMSE |"
+    assert f"| Aerosol | physics in spec % | none in spec % | {stated}" in text
+    assert "| urban | 60.0 | 60.0 | 0.0010 | 0.0100 | 0.0100 | 68.0 | 95.0 | 0.100 |" in text
     assert "| 0.1-0.2 | 77.0 |" in text
-    assert "| mixture | 70.0 | 70.0 | 68.0 |" in text
+    assert "| mixture | 70.0 | 70.0 | 0.0010 | 0.0100 | 0.0100 | 68.0 | 95.0 | - |" in text
 
 
 def test_a_slice_with_too_few_pixels_is_left_out(scores):

@@ -44,3 +44,8 @@ def test_a_scene_has_one_value_of_each_scene_dimension(zenith, aot, aerosol):
     assert dict(found)["aerosol"] == aerosol
     assert dict(found)["sensor"] == "S2B"
     assert dict(found)["all"] == "all"
+
+
+def test_a_scene_of_unknown_sky_belongs_to_no_slice_of_it():
+    found = dict(scene_slices(aerosol=None, sensor="L8", sun_zenith=30.0, aot_550=float("nan")))
+    assert set(found) == {"all", "sensor", "sun_zenith"}

@@ -44,7 +44,7 @@ def _add_correct(group: "Verbs") -> None:
         "--out", type=Path, required=True, metavar="DIR", help="the product appears in DIR/<id>/"
     )
     parser.add_argument(
-        "--model", default="physics", help="`physics` (default) or the folder of a model package"
+        "--model", default="learned", help="`learned` (default), `physics`, or the folder of a model package"
     )
     parser.add_argument(
         "--state",
@@ -107,14 +107,27 @@ def _add_evaluate(group: "Verbs") -> None:
         group,
         "evaluate",
         verbs.evaluate,
-        summary="Measure the correction on frozen suites and real pairs, beside its peers.",
-        example="undersky evaluate --suite direct-6s --json",
+        summary="Measure the correction on frozen suites, laws and real pairs, beside its peers.",
+        example="undersky evaluate correction --suite direct-6s --suite direct-6s-stress --json",
+    )
+    parser.add_argument(
+        "what",
+        nargs="*",
+        choices=("correction",),
+        default="correction",
+        metavar="WHAT",
+        help="what is evaluated: correction (default)",
     )
     parser.add_argument(
         "--suite",
         action="append",
-        help="direct-6s, direct-6s-stress or pairs (real, from UNDERSKY_SAMPLES); repeatable",
+        metavar="NAME|DIR",
+        help="direct-6s, direct-6s-stress, laws, pairs (real, from UNDERSKY_SAMPLES), or a folder of your "
+        "own (docs/evaluation.md); repeatable, all of the named when none is",
     )
     parser.add_argument(
-        "--model", default="physics", help="`physics` (default) or the folder of a model package"
+        "--report", type=Path, metavar="DIR", help="write DIR/index.html: tables, figures, maps in one page"
+    )
+    parser.add_argument(
+        "--model", default="learned", help="`learned` (default), `physics`, or the folder of a model package"
     )

@@ -2,7 +2,6 @@
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -15,9 +14,8 @@ def correct(arguments: argparse.Namespace, settings: Settings, screen: Console) 
     """`undersky correct`."""
     from undersky.stages.correct import CorrectOptions, correct, estimator_for  # noqa: PLC0415  see above
 
-    model = None if arguments.model == "physics" else Path(arguments.model)
     estimator = estimator_for(
-        model=model, state=arguments.state, dem=arguments.dem, altitude_m=arguments.altitude
+        model=arguments.model, state=arguments.state, dem=arguments.dem, altitude_m=arguments.altitude
     )
     with progress(screen, arguments.product.name) as told:
         options = CorrectOptions(threads=arguments.threads or settings.threads, progress=told)
@@ -87,12 +85,23 @@ def compare(arguments: argparse.Namespace, settings: Settings, screen: Console) 
 
 def evaluate(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:
     """`undersky evaluate`."""
-    from undersky.stages.evaluate import EvaluateOptions, evaluate  # noqa: PLC0415  see above
+    from undersky.stages.evaluate import EvaluateOptions, default_suites, evaluate  # noqa: PLC0415  see above
 
     samples = settings.samples
-    suites = arguments.suite or ["direct-6s", *(["pairs"] if samples else [])]
-    model = None if arguments.model == "physics" else Path(arguments.model)
+    suites = arguments.suite or default_suites(samples)
     with progress(screen, "evaluating") as told:
-        options = EvaluateOptions(model=model, samples=samples, workers=settings.threads, progress=told)
+        options = EvaluateOptions(
+            model=arguments.model,
+            samples=samples,
+            workers=settings.threads,
+            report=arguments.report,
+            progress=told,
+        )
         found = evaluate(suites, options)
-    return Outcome(found.result, lambda console: console.print(found.markdown, markup=False))
+
+    def show(console: Console) -> None:
+        console.print(found.markdown, markup=False)
+        if found.page is not None:
+            console.print(f"report: {found.page}", markup=False)
+
+    return Outcome(found.result, show)

@@ -16,6 +16,7 @@ from undersky.datasets.observation import Observation, as_scene
 from undersky.grid import Floats, upsample, whole
 from undersky.inference.correction import CorrectionOptions, open_estimator
 from undersky.inference.ground import GroundOptions
+from undersky.models.package import DEFAULT
 from undersky.scene import Scene
 
 
@@ -48,10 +49,10 @@ class Corrector(Protocol):
 class ModelCorrector:
     """A model package, through the same functions that correct a product."""
 
-    name: str = "physics"
+    name: str = DEFAULT
     """Short, for tables."""
-    model: Path | None = None
-    """Folder of the package; the shipped physics baseline when None."""
+    model: str | Path | None = None
+    """A shipped model by its name, or the folder of a package; the shipped learned model when None."""
 
     def correct(self, observation: Observation) -> Corrected:
         """Reflectance, uncertainty and state of the model for this observation; its altitude is known.

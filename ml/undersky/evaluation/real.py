@@ -7,9 +7,11 @@ import numpy as np
 
 from undersky.datasets.observation import as_scene
 from undersky.datasets.pairs import Pair
-from undersky.evaluation.correctors import Corrector
+from undersky.evaluation.correctors import Corrected, Corrector
+from undersky.evaluation.histograms import Histograms, count_ratios, count_scatter
 from undersky.evaluation.metrics import Tally, tally
-from undersky.evaluation.report import Json, accuracy_cells
+from undersky.evaluation.report import Json
+from undersky.evaluation.tables import Table, accuracy_cells
 from undersky.inference.quality import scene_mask
 from undersky.quality import is_clear
 from undersky.raster.planes import nearest
@@ -38,13 +40,22 @@ class PairResult:
     """Clear pixels that were compared."""
     scores: tuple[PairScore, ...]
     """In the order of the methods."""
+    corrected: Corrected
+    """What the first of them made of the pair."""
+    histograms: Histograms
+    """The first method beside the agency over the clear pixels."""
 
 
 def score_pair(pair: Pair, methods: Sequence[Corrector]) -> PairResult:
     """Every method on the pixels that both the agency and our own tests call clear."""
     clear = pair.clear & our_clear(pair)
-    scores = tuple(_score(pair, method, clear) for method in methods)
-    return PairResult(pair, int(np.count_nonzero(clear)), scores)
+    corrected = [method.correct(pair.observation) for method in methods]
+    scores = tuple(
+        PairScore(method.name, _tallies(pair, found, clear))
+        for method, found in zip(methods, corrected, strict=True)
+    )
+    histograms = _histograms(pair, corrected[0], clear)
+    return PairResult(pair, int(np.count_nonzero(clear)), scores, corrected[0], histograms)
 
 
 def our_clear(pair: Pair) -> Bools:
@@ -54,21 +65,34 @@ def our_clear(pair: Pair) -> Bools:
     return coarse[np.ix_(rows, cols)]
 
 
-def _score(pair: Pair, method: Corrector, clear: Bools) -> PairScore:
-    corrected = method.correct(pair.observation)
-    scored = {band.name for band in pair.observation.sensor.corrected_bands if band.role == "surface"}
-    return PairScore(
-        method.name,
-        {
-            name: tally(
-                corrected.surface[index][clear],
-                pair.agency[index][clear],
-                sigma=None if corrected.sigma is None else corrected.sigma[index][clear],
-            )
-            for index, name in enumerate(pair.observation.bands)
-            if name in scored
-        },
-    )
+def _tallies(pair: Pair, corrected: Corrected, clear: Bools) -> dict[str, Tally]:
+    return {
+        name: tally(
+            corrected.surface[index][clear],
+            pair.agency[index][clear],
+            sigma=None if corrected.sigma is None else corrected.sigma[index][clear],
+        )
+        for index, name in _scored(pair)
+    }
+
+
+def _histograms(pair: Pair, corrected: Corrected, clear: Bools) -> Histograms:
+    both = {
+        name: (corrected.surface[index][clear], pair.agency[index][clear]) for index, name in _scored(pair)
+    }
+    scatter = {name: count_scatter(ours, theirs) for name, (ours, theirs) in both.items()}
+    if corrected.sigma is None:
+        return Histograms(scatter)
+    rows = [index for index, _ in _scored(pair)]
+    difference = (corrected.surface - pair.agency)[rows][:, clear]
+    return Histograms(scatter, {"all": count_ratios(difference, corrected.sigma[rows][:, clear])})
+
+
+def _scored(pair: Pair) -> list[tuple[int, str]]:
+    """Position and name of the bands that are compared."""
+    known = pair.observation.sensor
+    bands = enumerate(pair.observation.bands)
+    return [(index, name) for index, name in bands if known.band(name).role == "surface"]
 
 
 def pair_json(result: PairResult) -> dict[str, Json]:
@@ -94,26 +118,24 @@ def pair_json(result: PairResult) -> dict[str, Json]:
 def pair_markdown(result: PairResult) -> str:
     """One pair as a table: bands down, methods across, A / P / U in each cell."""
     pair = result.pair
-    lines = [
-        f"### {pair.name} (real: beside {pair.processor}, {result.pixels} clear pixels)",
-        "",
-        f"| band | {' | '.join(f'{score.method} A / P / U' for score in result.scores)} |",
-        "|---" * (len(result.scores) + 1) + "|",
-        *_rows(result),
-        "",
-        *(f"- {assumption}" for assumption in pair.assumptions),
-    ]
-    return "\n".join(lines) + "\n"
+    title = f"### {pair.name} (real: beside {pair.processor}, {result.pixels} clear pixels)"
+    assumed = "\n".join(f"- {assumption}" for assumption in pair.assumptions)
+    return f"{title}\n\n{pair_table(result).as_markdown()}\n\n{assumed}\n"
 
 
-def _rows(result: PairResult) -> Iterator[str]:
+def pair_table(result: PairResult) -> Table:
+    """Bands down, methods across, A / P / U in each cell; the visible bands together at the bottom."""
+    head = ("band", *(f"{score.method} A / P / U" for score in result.scores))
+    return Table(head, tuple(_rows(result)))
+
+
+def _rows(result: PairResult) -> Iterator[tuple[str, ...]]:
     for name in result.scores[0].bands:
-        cells = (" / ".join(accuracy_cells(score.bands[name])) for score in result.scores)
-        yield f"| {name} | {' | '.join(cells)} |"
+        yield (name, *(" / ".join(accuracy_cells(score.bands[name])) for score in result.scores))
     visible = [
         name
         for name in result.scores[0].bands
         if _VISIBLE_NM[0] < result.pair.observation.sensor.band(name).wavelength_nm < _VISIBLE_NM[1]
     ]
     pooled = (sum((score.bands[name] for name in visible), Tally()) for score in result.scores)
-    yield f"| visible | {' | '.join(' / '.join(accuracy_cells(found)) for found in pooled)} |"
+    yield ("visible", *(" / ".join(accuracy_cells(found)) for found in pooled))

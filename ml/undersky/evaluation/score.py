@@ -3,24 +3,29 @@
 B09 and B10 are corrected, or read, but never scored: only `surface` bands enter a tally.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from undersky.bands import Sensor
 from undersky.datasets.design import MAIN
+from undersky.datasets.folders import Folder
 from undersky.datasets.ground import COVERS
-from undersky.datasets.suites import Suite, SuiteScene, Truth, render
+from undersky.datasets.suites import Suite, Truth
 from undersky.evaluation.correctors import Corrected, Corrector
+from undersky.evaluation.histograms import Histograms, count_ratios, count_scatter
 from undersky.evaluation.metrics import Tally, tally
-from undersky.evaluation.slices import MINIMUM_PIXELS, Dimension, scene_slices
+from undersky.evaluation.seen import AnyScene, Seen, look
+from undersky.evaluation.slices import MINIMUM_PIXELS, Dimension
+
+K = TypeVar("K")
+Added = TypeVar("Added", Tally, "StateError")
 
 Key = tuple[str, Dimension, str, str]
 """Slice of the suite (`main`, `snow`, ..), dimension, value along it, band."""
@@ -36,8 +41,8 @@ class StateError:
     """Sum over them."""
 
     def plus(self, estimate: float | None, truth: float) -> "StateError":
-        """One scene more; nothing if the method states no value."""
-        if estimate is None:
+        """One scene more; nothing if the method states no value, or nobody knows the true one (NaN)."""
+        if estimate is None or not np.isfinite(truth):
             return self
         return StateError(self.count + 1, self.total_squared + (estimate - truth) ** 2)
 
@@ -52,6 +57,26 @@ class StateError:
 
 
 @dataclass(frozen=True, slots=True)
+class SceneScore:
+    """What one method did on one scene."""
+
+    index: int
+    """Of the scene in its suite."""
+    part: str
+    """Slice of the suite."""
+    slices: tuple[tuple[Dimension, str], ...]
+    """Every slice that the whole scene belongs to."""
+    aerosol: str
+    """Its type; `unknown` where nobody says."""
+    aot_550: float | None
+    """True optical depth; None where nobody knows."""
+    aot_found: float | None
+    """What the method found or assumed; None from one that states none."""
+    in_spec_percent: float
+    """Of all its pixels and scored bands."""
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """What one method did on one suite."""
 
@@ -63,6 +88,31 @@ class Score:
     """By suite slice."""
     water_vapour: Mapping[str, StateError]
     """By suite slice."""
+    scenes: tuple[SceneScore, ...] = ()
+    """One by one, in the order of the suite."""
+    histograms: Histograms = field(default_factory=Histograms, compare=False)
+    """Of the slice `main`; counted for the first method of a run only, whose figures are drawn."""
+
+    def __add__(self, other: "Score") -> "Score":
+        """The score of one method on both sets of scenes."""
+        return Score(
+            self.method,
+            _summed(self.tallies, other.tallies),
+            _summed(self.aot_550, other.aot_550),
+            _summed(self.water_vapour, other.water_vapour),
+            self.scenes + other.scenes,
+            self.histograms + other.histograms,
+        )
+
+    def aot_rmse(self, dimension: Dimension = "all", value: str = "all", *, slice_name: str = MAIN) -> float:
+        """Root mean square error of the optical depth over the whole scenes of one slice; NaN of none."""
+        here = [
+            scene
+            for scene in self.scenes
+            if scene.part == slice_name and (dimension, value) in scene.slices and scene.aot_550 is not None
+        ]
+        errors = (StateError().plus(scene.aot_found, scene.aot_550 or 0.0) for scene in here)
+        return sum(errors, StateError()).rmse
 
     def pooled(self, dimension: Dimension = "all", value: str = "all", *, slice_name: str = MAIN) -> Tally:
         """All bands of one slice together: pairs of pixel and band."""
@@ -91,13 +141,23 @@ class Score:
         return [name for name in names if self._pixels("all", "all", name) >= MINIMUM_PIXELS]
 
     def _pixels(self, dimension: Dimension, value: str, slice_name: str) -> int:
-        # every scene of one constellation carries the same bands: its first band counts its pixels
+        # scenes of one constellation carry nearly the same bands: its fullest band counts its pixels
         bands = self.by_band(dimension, value, slice_name=slice_name)
-        return sum(bands[name].count for name in ("B02", "B2") if name in bands)
+        return sum(
+            max((found.count for name, found in bands.items() if len(name) == letters), default=0)
+            for letters in (len("B02"), len("B2"))
+        )
+
+
+def _summed(mine: Mapping[K, Added], theirs: Mapping[K, Added]) -> dict[K, Added]:
+    together = dict(mine)
+    for key, found in theirs.items():
+        together[key] = together[key] + found if key in together else found
+    return together
 
 
 def score_suite(
-    suite: Suite,
+    suite: Suite | Folder,
     methods: Sequence[Corrector],
     *,
     workers: int = 1,
@@ -106,40 +166,62 @@ def score_suite(
     """The scores of all methods on the same pixels, in their order; they do not depend on `workers`.
 
     Args:
-        suite: Frozen scenes.
-        methods: What is compared.
+        suite: Frozen scenes, or a user's.
+        methods: What is compared; histograms are counted for the first.
         workers: Processes; with one, everything happens in this one.
         progress: Called after every scene with how many are done, and of how many.
     """
-    scored: list[list[Score]] = []
-    for found in _each(partial(score_scene, methods=methods), suite.scenes, workers=workers):
-        scored.append(found)
+    scores: list[Score] = []
+    numbered: list[tuple[int, AnyScene]] = list(enumerate(suite.scenes))
+    for done, found in enumerate(_each(partial(_score, methods=methods), numbered, workers=workers), start=1):
+        scores = [a + b for a, b in zip(scores, found, strict=True)] if scores else found
         if progress is not None:
-            progress(len(scored), len(suite.scenes))
-    return [_added(of_method) for of_method in zip(*scored, strict=True)]
-
-
-def score_scene(scene: SuiteScene, methods: Sequence[Corrector]) -> list[Score]:
-    """The scores of all methods on one scene, in their order."""
-    observation, truth = render(scene)
-    scores = []
-    for method in methods:
-        corrected = method.correct(observation)
-        keyed = scene_tallies(scene, corrected, truth)
-        part = scene.design.slice
-        scores.append(
-            Score(
-                method.name,
-                {(part, dimension, value, band): found for (dimension, value, band), found in keyed},
-                {part: StateError().plus(corrected.aot_550, truth.aot_550)},
-                {part: StateError().plus(corrected.water_vapour, truth.water_vapour)},
-            )
-        )
+            progress(done, len(numbered))
     return scores
 
 
+def _score(numbered: tuple[int, AnyScene], methods: Sequence[Corrector]) -> list[Score]:
+    index, scene = numbered
+    return score_scene(scene, methods, index=index)
+
+
+def score_scene(scene: AnyScene, methods: Sequence[Corrector], *, index: int = 0) -> list[Score]:
+    """The scores of all methods on one scene, in their order; `index` is its place in the suite."""
+    seen = look(scene)
+    scores = []
+    for method in methods:
+        corrected = method.correct(seen.observation)
+        keyed = {(seen.part, *key): found for key, found in scene_tallies(seen, corrected)}
+        counted = seen.part == MAIN and method is methods[0]
+        score = Score(
+            method.name,
+            keyed,
+            {seen.part: StateError().plus(corrected.aot_550, seen.truth.aot_550)},
+            {seen.part: StateError().plus(corrected.water_vapour, seen.truth.water_vapour)},
+            histograms=scene_histograms(seen, corrected) if counted else Histograms(),
+        )
+        pooled = score.pooled(slice_name=seen.part)
+        scores.append(replace(score, scenes=(_one(seen, corrected, pooled, index=index),)))
+    return scores
+
+
+def _one(seen: Seen, corrected: Corrected, pooled: Tally, *, index: int) -> SceneScore:
+    return SceneScore(
+        index=index,
+        part=seen.part,
+        slices=tuple(seen.slices()),
+        aerosol=seen.aerosol or "unknown",
+        aot_550=seen.truth.aot_550 if np.isfinite(seen.truth.aot_550) else None,
+        aot_found=corrected.aot_550,
+        in_spec_percent=pooled.in_spec_percent,
+    )
+
+
 def _each(
-    task: Callable[[SuiteScene], list[Score]], scenes: Sequence[SuiteScene], *, workers: int
+    task: Callable[[tuple[int, AnyScene]], list[Score]],
+    scenes: Sequence[tuple[int, AnyScene]],
+    *,
+    workers: int,
 ) -> Iterator[list[Score]]:
     if workers == 1:
         with _one_thread():
@@ -165,44 +247,37 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _added(scores: Sequence[Score]) -> Score:
-    """The score of one method on the scenes of all of these."""
-    tallies: dict[Key, Tally] = defaultdict(Tally)
-    aot_550: dict[str, StateError] = defaultdict(StateError)
-    water_vapour: dict[str, StateError] = defaultdict(StateError)
-    for score in scores:
-        for key, found in score.tallies.items():
-            tallies[key] = tallies[key] + found
-        for part, error in score.aot_550.items():
-            aot_550[part] = aot_550[part] + error
-        for part, error in score.water_vapour.items():
-            water_vapour[part] = water_vapour[part] + error
-    return Score(scores[0].method, dict(tallies), dict(aot_550), dict(water_vapour))
-
-
-def scene_tallies(
-    scene: SuiteScene, corrected: Corrected, truth: Truth
-) -> list[tuple[tuple[Dimension, str, str], Tally]]:
+def scene_tallies(seen: Seen, corrected: Corrected) -> list[tuple[tuple[Dimension, str, str], Tally]]:
     """Every (dimension, value, band) that this scene adds to, with what it adds."""
-    case = scene.design.case
-    whole_scene = list(
-        scene_slices(
-            aerosol=case.aerosol, sensor=scene.design.sensor, sun_zenith=case.sun_zenith, aot_550=case.aot_550
-        )
-    )
+    whole_scene = list(seen.slices())
     found: list[tuple[tuple[Dimension, str, str], Tally]] = []
-    for index in scored_bands(scene.sensor):
-        band = scene.sensor.corrected_bands[index].name
-        parts = _by_cover(index, corrected, truth)
-        found += [(("surface", COVERS[code], band), part) for code, part in parts.items()]
+    for index, band in scored(seen):
+        parts = _by_cover(index, corrected, seen.truth)
+        found += [
+            (("surface", COVERS[code], band), part) for code, part in parts.items() if code < len(COVERS)
+        ]
         everything = sum(parts.values(), Tally())
         found += [((dimension, value, band), everything) for dimension, value in whole_scene]
     return found
 
 
-def scored_bands(sensor: Sensor) -> list[int]:
-    """Positions among the corrected bands of those that enter a score."""
-    return [index for index, band in enumerate(sensor.corrected_bands) if band.role == "surface"]
+def scene_histograms(seen: Seen, corrected: Corrected) -> Histograms:
+    """What this scene adds to the figures."""
+    rows = [index for index, _ in scored(seen)]
+    estimate, truth = corrected.surface[rows], seen.truth.surface[rows]
+    names = [name for _, name in scored(seen)]
+    scatter = {name: count_scatter(estimate[row], truth[row]) for row, name in enumerate(names)}
+    if corrected.sigma is None:
+        return Histograms(scatter)
+    ratios = count_ratios(estimate - truth, corrected.sigma[rows])
+    return Histograms(scatter, {seen.aerosol or "unknown": ratios})
+
+
+def scored(seen: Seen) -> list[tuple[int, str]]:
+    """Position and name of the observation's bands that enter a score."""
+    known = seen.observation.sensor
+    bands = enumerate(seen.observation.bands)
+    return [(index, name) for index, name in bands if known.band(name).role == "surface"]
 
 
 def _by_cover(index: int, corrected: Corrected, truth: Truth) -> dict[int, Tally]:

@@ -29,11 +29,16 @@ def interval(value: float, edges: tuple[float, ...]) -> str:
 
 
 def scene_slices(
-    *, aerosol: str, sensor: str, sun_zenith: float, aot_550: float
+    *, aerosol: str | None, sensor: str, sun_zenith: float, aot_550: float
 ) -> Iterator[tuple[Dimension, str]]:
-    """Every slice that a whole scene belongs to; surface is decided per pixel."""
+    """Every slice that a whole scene belongs to; surface is decided per pixel.
+
+    A scene of unknown aerosol (None) or optical depth (NaN) belongs to no slice of it.
+    """
     yield "all", "all"
-    yield "aerosol", aerosol
+    if aerosol is not None:
+        yield "aerosol", aerosol
     yield "sensor", sensor
     yield "sun_zenith", interval(sun_zenith, SUN_ZENITH_EDGES)
-    yield "aot_550", interval(aot_550, AOT_EDGES)
+    if np.isfinite(aot_550):
+        yield "aot_550", interval(aot_550, AOT_EDGES)

@@ -26,7 +26,7 @@ from undersky.bands import SENSORS, Band, Sensor
 from undersky.datasets.agency import AgencyProduct, open_agency
 from undersky.errors import DataError, Reason
 from undersky.evaluation.metrics import Tally, tally
-from undersky.evaluation.report import accuracy_cells
+from undersky.evaluation.tables import accuracy_cells
 from undersky.grid import Floats
 from undersky.quality import is_clear
 from undersky.raster.browse import difference, side_by_side, thumbnail_shape, true_colour, write_picture
