@@ -19,6 +19,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,9 @@ def _compare(cache: Path, work: Path, arguments: argparse.Namespace) -> dict[str
     result["decode"] = _child("decode", tile, work, arguments)
     result["encode"] = _child("encode", tile, work, arguments)
     shutil.rmtree(work / "raw")
+    shutil.rmtree(work / "full")
+    result["correct, physics"] = _child("physics", tile, work / "physics", arguments)
+    shutil.rmtree(work / "physics")
     result["correct, a quarter of the area"] = _child("correct", quarter, work / "quarter", arguments)
     return result
 
@@ -72,14 +76,15 @@ def _report(result: dict[str, Spent], arguments: argparse.Namespace) -> None:
     decode, encode, ours = result["decode"], result["encode"], result["correct"]
     floor_s, floor_cpu = decode.seconds + encode.seconds, decode.cpu_seconds + encode.cpu_seconds
     side = arguments.factor * SMALL_PIXELS
-    quarter = result["correct, a quarter of the area"]
-    seconds_ratio = ours.seconds / floor_s
+    quarter, physics = result["correct, a quarter of the area"], result["correct, physics"]
+    seconds_ratio, slower = ours.seconds / floor_s, ours.seconds / physics.seconds
     lines = [
         f"{side:,} x {side:,} pixels, {arguments.threads} threads, {os.cpu_count()} cores",
         f"{'':32}{'seconds':>10}{'CPU-s':>10}{'peak MB':>10}{'MB':>10}",
         *(_line(name, spent) for name, spent in result.items()),
         f"{'floor (decode + encode)':32}{floor_s:10.1f}{floor_cpu:10.1f}",
         f"{'correct / floor (bar 1.50)':32}{seconds_ratio:10.2f}{ours.cpu_seconds / floor_cpu:10.2f}",
+        f"{'learned / physics (bar 1.10)':32}{slower:10.2f}{ours.cpu_seconds / physics.cpu_seconds:10.2f}",
         f"{'peak memory, full / quarter':32}{ours.peak_rss_mb / quarter.peak_rss_mb:10.2f}",
     ]  # fmt: skip
     sys.stdout.write("\n".join(lines) + "\n")
@@ -105,8 +110,7 @@ def _child(work: str, tile: Path, folder: Path, arguments: argparse.Namespace) -
 
 def _measured(arguments: argparse.Namespace) -> None:
     """One piece of work in this process; what it spent goes to the standard output."""
-    work = {"correct": _correct, "unpack": _unpack, "decode": _decode, "encode": _encode}[arguments.run]
-    run = work(arguments.tile, arguments.folder, arguments.threads)
+    run = _WORK[arguments.run](arguments.tile, arguments.folder, arguments.threads)
     began, cpu = time.monotonic(), time.process_time()
     size = run()
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu
@@ -122,10 +126,10 @@ def _peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _correct(tile: Path, folder: Path, threads: int):
+def _correct(tile: Path, folder: Path, threads: int, model: str | None = None):
     from undersky.stages.correct import CorrectOptions, correct, estimator_for
 
-    estimator, options = estimator_for(), CorrectOptions(threads=threads)
+    estimator, options = estimator_for(model=model), CorrectOptions(threads=threads)
     return lambda: correct(tile, folder, estimator=estimator, options=options).bytes
 
 
@@ -186,6 +190,15 @@ def _encode(tile: Path, folder: Path, threads: int):
             return sum(pool.map(write, layers))
 
     return run
+
+
+_WORK = {
+    "correct": _correct,
+    "physics": partial(_correct, model="physics"),
+    "unpack": _unpack,
+    "decode": _decode,
+    "encode": _encode,
+}
 
 
 def _tile(cache: Path, factor: int) -> Path:
@@ -258,7 +271,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--factor", type=int, default=FULL, help="tile side in units of 1,098 pixels")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write the figures there")
-    parser.add_argument("--run", choices=("correct", "unpack", "decode", "encode"), help=argparse.SUPPRESS)
+    parser.add_argument("--run", choices=tuple(_WORK), help=argparse.SUPPRESS)
     parser.add_argument("--tile", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
