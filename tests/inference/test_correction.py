@@ -142,9 +142,15 @@ def test_parameters_name_files_by_their_content(truth, tmp_path):
     assert altitude["altitude_m"] == 5.0
 
 
+def learned_baseline():
+    return open_estimator(CorrectionOptions(model="physics")).model.digest
+
+
 def test_parameters_change_with_the_tables_of_physics():
-    parameters = open_estimator(CorrectionOptions()).parameters
+    parameters = open_estimator(CorrectionOptions(model="physics")).parameters
     assert set(parameters) == {"tables"}
+    learned = open_estimator(CorrectionOptions())
+    assert learned.parameters == parameters | {"baseline": learned_baseline()}
     folder = Path(tables.__file__).parent / "data" / "emulator"
     names = {path.name for path in folder.iterdir()}
     assert names == {f"{sensor}.npz" for sensor in ("S2A", "S2B", "S2C", "L8", "L9")}
