@@ -254,9 +254,12 @@ def with_retrieved_water(
         at = pair(replace(belief.state, water_vapour=np.full(nodes, column)), angles)
         return _of_band(at, 0), _of_band(at, 1)
 
-    bright, dark = node_medians(window, absorption, mask, (nodes[0], nodes[1]))
-    column = retrieve(bright, dark, coefficients_at=coefficients_at)
-    if column is None:
+    for snow in (False, True):
+        bright, dark = node_medians(window, absorption, mask, (nodes[0], nodes[1]), snow=snow)
+        column = retrieve(bright, dark, coefficients_at=coefficients_at)
+        if column is not None:
+            break
+    else:
         return belief
     return Belief(
         replace(belief.state, water_vapour=column),
