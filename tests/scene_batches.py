@@ -5,7 +5,7 @@ from pathlib import Path
 
 from undersky.batch.driver import Context, run_batch
 from undersky.errors import DataError
-from undersky.models.package import load_package, shipped
+from undersky.models.package import load_package, package_folder
 from undersky.refs import (
     Batch,
     FileRef,
@@ -72,12 +72,13 @@ def put_product(store: Store, product: Path, **changes: object) -> SceneRef:
     return SceneRef(**{**known, **facts})
 
 
-def pin_shipped(store: Store) -> ReleaseSet:
-    """The physics baseline lies in the store as `pin` puts it."""
-    package = load_package(shipped("physics"))
+def pin_shipped(store: Store, folder: Path | None = None) -> ReleaseSet:
+    """The shipped model, or another, lies in the store as `pin` puts it."""
+    folder = folder or package_folder(None)
+    package = load_package(folder)
     prefix = f"models/correction/{package.digest}"
     for name in ("package.json", "weights.safetensors"):
-        store.put_file(f"{prefix}/{name}", shipped("physics") / name)
+        store.put_file(f"{prefix}/{name}", folder / name)
     model = ModelRef(
         name="correction", version="1", label=package.version, digest=package.digest, href=store.href(prefix)
     )

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -14,6 +15,7 @@ from undersky.batch.correct import pinned_model
 from undersky.batch.driver import exit_code
 from undersky.batch.run import run_stage
 from undersky.errors import ConfigError, ServiceError
+from undersky.models.package import load_package, package_folder, save_package
 from undersky.refs import Ending, Manifest, Outcome, ReleaseSet, Stage
 from undersky.services.store import Store
 from undersky.settings import Settings
@@ -85,7 +87,7 @@ def check(store: Store, outcome: Outcome) -> None:
     assert made.cloud_percent == pytest.approx(item["properties"]["eo:cloud_cover"], abs=1e-3)
     assert 0.0 < made.aot_550 < 2.0
     assert min(made.seconds, made.cpu_seconds) > 0
-    assert made.model.label == "physics-1"
+    assert made.model.label == load_package(package_folder(None)).version
 
 
 def test_products_are_made_once_and_found_by_the_next_run(store, products, tmp_path):
@@ -165,6 +167,19 @@ def test_a_package_with_another_digest_than_pinned_is_refused(store, products, t
     )
     with pytest.raises(ConfigError, match="pinned was 000000000000"):
         correct(store, href, tmp_path)
+
+
+def test_a_model_of_another_version_of_ours_stops_the_batch_and_quarantines_nothing(
+    store, products, tmp_path
+):
+    shipped = load_package(package_folder("learned"))
+    newer = save_package(replace(shipped, config={**shipped.config, "wings": 2}), tmp_path / "newer")
+    release = pin_shipped(store, tmp_path / "newer")
+    assert release.models[0].digest == newer.digest
+    href = put_batch(store, put_product(store, products["L9"]), release=release)
+    with pytest.raises(ConfigError, match="wings"):
+        correct(store, href, tmp_path)
+    assert not list(store.list("products/"))
 
 
 def test_a_batch_without_models_is_refused(store, tmp_path):

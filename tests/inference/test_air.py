@@ -7,7 +7,7 @@ import pytest
 
 from undersky.datasets.observation import as_scene
 from undersky.datasets.suites import load_suite, render
-from undersky.inference.air import Air, at_nodes, window_origins
+from undersky.inference.air import Air, _Pixels, _spread, at_nodes, window_origins
 from undersky.inference.correction import CorrectionOptions, open_estimator
 from undersky.inference.ground import GroundOptions
 from undersky.scene import AtmospherePrior
@@ -78,7 +78,7 @@ def test_what_it_does_not_know_is_left_to_the_baseline(hazy):
 
 def test_without_a_band_or_without_ground_the_baseline_stands_in(hazy):
     scene, _, ground = hazy
-    bands = {name: band for name, band in scene.bands.items() if name not in ("B12", "B7")}
+    bands = {name: band for name, band in scene.bands.items() if name not in ("B01", "B1")}
     lacking = dataclasses.replace(scene, bands=bands)
     assert estimate(lacking, ground=ground).fallback.all()
     empty = with_pixels(scene, lambda _, toa: np.full_like(toa, np.nan))
@@ -122,3 +122,41 @@ def test_relief_sees_the_same_air_between_the_models_nodes():
     assert fine.factors.shape == (6, 3, 3, 3)
     assert fine.fallback.tolist() == [[True, True, False], [True, True, False], [False, False, False]]
     assert at_nodes(air, (2, 2)) is air
+
+
+def said(strange, depth):
+    """What the network says of 2 x 2 nodes."""
+    count = len(strange)
+    return {
+        "aot_550": np.array(depth, dtype=float),
+        "shares": np.full((count, 5), 0.2),
+        "factors": np.zeros((count, 6, 3)),
+        "strange": np.array(strange, dtype=float),
+    }
+
+
+def test_a_window_that_says_nothing_takes_its_neighbours_air_and_a_strange_one_the_baselines():
+    air = _spread(said([np.nan, 0.5, 0.5, 2.0], [np.nan, 0.3, 0.3, 9.0]), (2, 2))
+    assert air.fallback.tolist() == [[False, False], [False, True]]
+    assert air.aot_550[~air.fallback] == pytest.approx(0.3)
+    assert np.isfinite(air.shares).all()
+
+
+def test_where_nobody_speaks_everything_falls_back_and_nothing_is_nan():
+    air = _spread(said([np.nan, 3.0, np.nan, 2.0], [np.nan] * 4), (2, 2))
+    assert air.fallback.all()
+    assert np.isfinite(air.aot_550).all()
+
+
+def pixels(red, *, clear, snow=False):
+    toa = np.full((7, 8, 8), red, dtype=np.float32)
+    shape = (8, 8)
+    return _Pixels(toa, np.ones(shape, bool), np.full(shape, clear), np.full(shape, snow))
+
+
+def test_haze_that_a_test_takes_for_cloud_is_looked_at_and_a_cloud_is_not():
+    here = np.s_[0:8, 0:8]
+    assert pixels(0.2, clear=True).usable(here).all()
+    assert pixels(0.2, clear=False).usable(here).all()
+    assert not pixels(0.6, clear=False).usable(here).any()
+    assert not pixels(0.2, clear=True, snow=True).usable(here).any()

@@ -148,7 +148,7 @@ def learned_baseline():
 
 def test_parameters_change_with_the_tables_of_physics():
     parameters = open_estimator(CorrectionOptions(model="physics")).parameters
-    assert set(parameters) == {"tables"}
+    assert set(parameters) == {"tables", "inference"}
     learned = open_estimator(CorrectionOptions())
     assert learned.parameters == parameters | {"baseline": learned_baseline()}
     folder = Path(tables.__file__).parent / "data" / "emulator"

@@ -45,12 +45,12 @@ class Shelf:
         return f"http://registry/{version.number}"
 
 
-def test_the_shipped_baseline_becomes_champion_where_there_is_none():
+def test_the_shipped_model_becomes_champion_where_there_is_none():
     shelf = Shelf()
     done = bootstrap(shelf, OPTIONS)
     assert (done.changed, done.champion.digest, done.page) == (True, PACKAGE.digest, "http://registry/1")
-    assert shelf.champion("correction").label == "physics-1"
-    assert "physics-1" in shelf.report
+    assert shelf.champion("correction").label == PACKAGE.version
+    assert PACKAGE.version in shelf.report
 
 
 def test_the_verdict_says_who_when_what_and_on_which_evidence():

@@ -20,7 +20,7 @@ import rasterio
 
 from undersky.batch.driver import Context
 from undersky.batch.fetched import fetch_scene
-from undersky.errors import ConfigError, DataError
+from undersky.errors import ConfigError, DataError, Reason
 from undersky.raster.encoding import AOT
 from undersky.refs import Made, ModelRef, Outcome, ReleaseSet, SceneRef
 from undersky.scene import Scene
@@ -28,6 +28,7 @@ from undersky.sensors import open_scene, require_bands
 from undersky.services.store import NotInStore, PreconditionFailed, Store
 from undersky.stages.correct import (
     GDAL_OPTIONS,
+    CorrectedProduct,
     CorrectOptions,
     correct_scene,
     estimator_for,
@@ -109,12 +110,21 @@ class Correction:
         if item is None:
             context.tell("correcting", acquisition=ref.acquisition, digest=place.digest[:12])
             options = CorrectOptions(threads=self.threads, run_id=context.batch.run)
-            product = correct_scene(scene, context.scratch / "out", estimator=estimator, options=options)
+            product = self._corrected(scene, context.scratch / "out", options)
             context.tell("uploading", acquisition=ref.acquisition, bytes=product.bytes)
             item = _upload(self.store, place, product.folder)
         else:
             context.tell("product is there already", acquisition=ref.acquisition, digest=place.digest[:12])
         return context.ended(ref, made=_made(place, item, self.model))
+
+    def _corrected(self, scene: Scene, out: Path, options: CorrectOptions) -> CorrectedProduct:
+        """The product on the disk; a model that proves unfit is no fault of the scene."""
+        try:
+            return correct_scene(scene, out, estimator=self.estimator, options=options)
+        except DataError as error:
+            if error.reason is Reason.MODEL_REFUSED:
+                raise ConfigError(f"the pinned model cannot be used: {error}") from error
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from undersky.cli.outcome import Verbs
     from undersky.stages.train import TrainOptions
 
-_RECIPE = "name of a shipped recipe (tiny, default, pairs) or a YAML file, see docs/training.md"
+_RECIPE = "name of a shipped recipe (tiny, default, sigma, pairs) or a YAML file, see docs/training.md"
 
 
 def add_verbs(group: "Verbs") -> None:

@@ -5,7 +5,6 @@ B09 and B10 are corrected, or read, but never scored: only `surface` bands enter
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
@@ -23,6 +22,7 @@ from undersky.evaluation.histograms import Histograms, count_ratios, count_scatt
 from undersky.evaluation.metrics import Tally, tally
 from undersky.evaluation.seen import AnyScene, Seen, look
 from undersky.evaluation.slices import MINIMUM_PIXELS, Dimension
+from undersky.inference.air import one_thread
 
 K = TypeVar("K")
 Added = TypeVar("Added", Tally, "StateError")
@@ -224,7 +224,7 @@ def _each(
     workers: int,
 ) -> Iterator[list[Score]]:
     if workers == 1:
-        with _one_thread():
+        with one_thread():
             yield from map(task, scenes)
         return
     # forked children of a process that has used torch's threads may hang
@@ -235,16 +235,6 @@ def _each(
 def _alone() -> None:
     """One thread a process: the arrays are too small to share, and waiting for each other costs far more."""
     torch.set_num_threads(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    _alone()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def scene_tallies(seen: Seen, corrected: Corrected) -> list[tuple[tuple[Dimension, str, str], Tally]]:

@@ -8,7 +8,8 @@ on says nothing, and neither does one without ground, or with nothing but snow, 
 no neighbour speaks, the physics baseline stands in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,6 +40,8 @@ FINEST_M = 10.0
 _CHUNK = 32
 _LEAST_USABLE = 0.25
 _MOST_SNOW = 0.1
+_RED = ROLES.index("red")
+_BRIGHTEST_HAZE = 0.35
 _LEAST_BLOCKS = 24
 _NEAR = 0.7
 _FAR = 1e-4
@@ -85,7 +88,7 @@ def at_nodes(air: Air, nodes: tuple[int, int]) -> Air:
         planes(air.aot_550),
         planes(air.shares),
         planes(air.factors),
-        resample_nodes(air.strange, nodes),
+        at_shape(air.strange, nodes),
         resample_nodes(air.fallback.astype(np.float32), nodes) > 0.0,
     )
 
@@ -128,9 +131,21 @@ def look(
     unique, inverse = np.unique(origins.reshape(-1, 2), axis=0, return_inverse=True)
     first = np.unique(inverse.reshape(-1), return_index=True)[1]
     known = _Known(view, names, belief, geometry, model, first)
-    said = [known.say(_cut(pixels, unique[part]), part) for part in _parts(len(unique))]
+    with one_thread():
+        said = [known.say(_cut(pixels, unique[part]), part) for part in _parts(len(unique))]
     gathered = {key: np.concatenate([part[key] for part in said])[inverse.reshape(-1)] for key in said[0]}
     return _spread(gathered, nodes)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch with one thread: the arrays are too small to share, and the bytes do not hang on the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _pixel_m(view: View) -> float:
@@ -167,14 +182,16 @@ class _Pixels:
     def usable(self, here: tuple[slice, slice]) -> Bools:
         """Which pixels of a window show the aerosol.
 
-        Thick haze over all of a window is cloud to a threshold test: then all of it is looked at, and the
-        model says itself whether it knows such a place. Snow shows no aerosol; a little spoils a window.
+        Thick haze over all of a window is cloud to a threshold test: then all that is not as bright as a
+        cloud is looked at, and the model says itself whether it knows such a place. Snow shows no aerosol,
+        and a little of it spoils a window.
         """
         finite, snow = self.finite[here], self.snow[here]
         if (finite & snow).sum() > _MOST_SNOW * finite.sum():
             return np.zeros_like(finite)
         clear = finite & self.clear[here]
-        chosen = clear if clear.sum() >= _LEAST_USABLE * finite.sum() else finite
+        hazy = finite & (self.toa[_RED][here] < _BRIGHTEST_HAZE)
+        chosen = clear if clear.sum() >= _LEAST_USABLE * finite.sum() else hazy
         return np.asarray(chosen & ~snow)
 
 
@@ -314,7 +331,8 @@ def _spread(said: Mapping[str, Array], nodes: tuple[int, int]) -> Air:
     lost = np.isfinite(strange) & ~knows
 
     def at_nodes(values: Array) -> Array:
-        mixed: Array = (weight / total) @ values.reshape(len(values), -1)
+        known = np.where(knows[:, None], values.reshape(len(values), -1), 0.0)
+        mixed: Array = (weight / total) @ known
         return np.moveaxis(mixed.reshape(*nodes, *values.shape[1:]), (0, 1), (-2, -1))
 
     return Air(

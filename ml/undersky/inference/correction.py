@@ -23,6 +23,9 @@ from undersky.models.physics import ARCHITECTURE, PhysicsModel, build_physics
 from undersky.quality import QualityBits
 from undersky.scene import Bools, Scene
 
+VERSION = "2"
+"""Of how a model looks at a scene: another one makes other products of the same model and scene."""
+
 
 @dataclass(frozen=True, slots=True)
 class CorrectionOptions:
@@ -63,7 +66,8 @@ class Estimate:
     fallback: Bools
     """True where the model left its domain and the physics baseline stood in, (y, x)."""
     sources: Mapping[str, str]
-    """Part of the state to its source: `fixed`, `prior`, `climatology`, `retrieved`, `stated`, `dem`."""
+    """Part of the state to its source: `learned`, `fixed`, `prior`, `climatology`, `retrieved`, `stated`,
+    `dem`, `assumed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +109,17 @@ class Estimator:
         from undersky.inference.nodes import look_at  # noqa: PLC0415  loads torch
         from undersky.models.build import build_network  # noqa: PLC0415  loads torch
 
-        seen = look_at(
-            self.views.of(scene),
-            mask,
-            physics=self.physics,
-            learned=build_network(self.package) if self.learns else None,
-            state=self.options.state,
-            ground=self.options.ground,
-        )
-        self.views.forget()
+        try:
+            seen = look_at(
+                self.views.of(scene),
+                mask,
+                physics=self.physics,
+                learned=build_network(self.package) if self.learns else None,
+                state=self.options.state,
+                ground=self.options.ground,
+            )
+        finally:
+            self.views.forget()
         return Estimate(
             fields=seen.fields,
             aot_550=seen.belief.state.aot_550.astype(np.float32),
@@ -134,7 +140,7 @@ def open_estimator(options: CorrectionOptions) -> Estimator:
     package = load_package(package_folder(options.model))
     learns = package.architecture == LEARNED
     baseline = load_package(shipped(ARCHITECTURE)) if learns else package
-    parameters: dict[str, str | float] = {"tables": tables_digest()}
+    parameters: dict[str, str | float] = {"tables": tables_digest(), "inference": VERSION}
     if learns:
         parameters["baseline"] = baseline.digest
     for name, path in (("state", options.state), ("dem", options.ground.dem)):

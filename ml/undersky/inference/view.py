@@ -3,11 +3,15 @@
 The quality tests, the water vapour and the network look at the same pixels; decoding them is what costs.
 """
 
+from typing import TypeVar
+
 import numpy as np
+import numpy.typing as npt
 
 from undersky.grid import Floats, resolution_m, whole
-from undersky.quality import QualityBits
 from undersky.scene import Scene
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 RESOLUTION_M = 80.0
 """Ground size of a pixel from afar, unless the scene's own are coarser (JPEG 2000 halves: 10, 20, 40, 80)."""
@@ -62,10 +66,10 @@ class Views:
         self._last = None
 
 
-def at_shape(mask: QualityBits, shape: tuple[int, int]) -> QualityBits:
-    """A mask (y, x) over the same footprint at another shape, by the nearest pixel."""
+def at_shape(values: npt.NDArray[Scalar], shape: tuple[int, int]) -> npt.NDArray[Scalar]:
+    """A mask or field (y, x) over the same footprint at another shape, by the nearest pixel."""
     rows, cols = (
         np.minimum(((np.arange(want) + 0.5) * have / want).astype(int), have - 1)
-        for have, want in zip(mask.shape, shape, strict=True)
+        for have, want in zip(values.shape, shape, strict=True)
     )
-    return mask[np.ix_(rows, cols)]
+    return values[np.ix_(rows, cols)]

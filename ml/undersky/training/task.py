@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from undersky.errors import ConfigError
-from undersky.models.package import PACKAGE_FILE, Json, ModelPackage, load_package, shipped
+from undersky.models.package import PACKAGE_FILE, Json, ModelPackage, load_package, package_folder
 from undersky.training.recipe import Recipe
 
 TASKS: dict[str, str] = {
@@ -112,9 +112,9 @@ def starting_package(recipe: Recipe) -> ModelPackage | None:
     """
     if recipe.start is None:
         return None
-    for folder in (Path(recipe.start), shipped(recipe.start)):
-        if (folder / PACKAGE_FILE).is_file():
-            return load_package(folder)
+    folder = package_folder(recipe.start)
+    if (folder / PACKAGE_FILE).is_file():
+        return load_package(folder)
     raise ConfigError(
         f"recipe {recipe.name}: start is {recipe.start!r}, neither a folder with {PACKAGE_FILE} "
         "nor the name of a shipped package"
