@@ -27,9 +27,11 @@ CLEAR = SixsCase(40.0, 5.0, 60.0, 0.0, "none", water_vapour=2.0, ozone_dobson=30
 @pytest.fixture(scope="module")
 def sixs():
     try:
-        return binary()
+        found = binary()
+        run_bands("L8", CLEAR)
     except ConfigError as error:
         pytest.skip(f"no 6S here: {error}")
+    return found
 
 
 def _scene(index=0, **changes) -> SceneDesign:

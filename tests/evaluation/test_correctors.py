@@ -11,6 +11,8 @@ from undersky.errors import DataError, Reason
 from undersky.evaluation.correctors import ModelCorrector, fields_at_pixels
 from undersky.evaluation.metrics import tally
 
+PHYSICS = ModelCorrector("physics", "physics")
+
 
 @pytest.fixture(scope="module")
 def clear_scene():
@@ -28,7 +30,7 @@ def clear_scene():
 
 def test_physics_finds_the_surface_where_its_assumption_holds(clear_scene):
     seen, truth = render(clear_scene)
-    found = ModelCorrector().correct(seen)
+    found = PHYSICS.correct(seen)
     for index, band in enumerate(seen.sensor.corrected_bands):
         if band.role == "surface":
             part = tally(found.surface[index], truth.surface[index], sigma=found.sigma[index])
@@ -38,7 +40,7 @@ def test_physics_finds_the_surface_where_its_assumption_holds(clear_scene):
 
 def test_physics_states_an_uncertainty_that_covers_its_error_there(clear_scene):
     seen, truth = render(clear_scene)
-    found = ModelCorrector().correct(seen)
+    found = PHYSICS.correct(seen)
     assert found.sigma is not None
     assert (found.sigma > 0).all()
     assert (np.abs(found.surface - truth.surface) <= 2 * found.sigma).mean() > 0.9
@@ -46,11 +48,11 @@ def test_physics_states_an_uncertainty_that_covers_its_error_there(clear_scene):
 
 def test_physics_reads_the_water_vapour_off_b09(clear_scene):
     seen, truth = render(clear_scene)
-    assert ModelCorrector().correct(seen).water_vapour == pytest.approx(truth.water_vapour, rel=0.08)
+    assert PHYSICS.correct(seen).water_vapour == pytest.approx(truth.water_vapour, rel=0.08)
 
 
 def test_physics_states_the_fixed_aerosol(clear_scene):
-    assert ModelCorrector().correct(render(clear_scene)[0]).aot_550 == pytest.approx(0.1, abs=1e-5)
+    assert PHYSICS.correct(render(clear_scene)[0]).aot_550 == pytest.approx(0.1, abs=1e-5)
 
 
 def test_a_subset_of_bands_is_corrected_like_all_of_them():
@@ -58,21 +60,19 @@ def test_a_subset_of_bands_is_corrected_like_all_of_them():
     rows = [1, 2, 3, 4, 5, 6]
     names = tuple(everything.bands[row] for row in rows)
     part = observation("L8", bands=names, toa=everything.toa[rows])
-    assert np.allclose(
-        ModelCorrector().correct(part).surface, ModelCorrector().correct(everything).surface[rows], atol=1e-6
-    )
+    assert np.allclose(PHYSICS.correct(part).surface, PHYSICS.correct(everything).surface[rows], atol=1e-6)
 
 
 def test_altitude_changes_the_result():
     low, high = (observation("L8", altitude_km=altitude) for altitude in (0.0, 2.0))
-    darker, brighter = (ModelCorrector().correct(seen).surface[0].mean() for seen in (low, high))
+    darker, brighter = (PHYSICS.correct(seen).surface[0].mean() for seen in (low, high))
     assert brighter > darker + 0.005
 
 
 def test_nodata_stays_nodata_and_spreads_nowhere():
     seen = observation()
     seen.toa[:, 2:4, 2:4] = np.nan
-    found = ModelCorrector().correct(seen)
+    found = PHYSICS.correct(seen)
     assert found.sigma is not None
     for layer in (found.surface, found.sigma):
         assert np.isnan(layer[:, 2:4, 2:4]).all()

@@ -39,7 +39,7 @@ def measured(name, method):
 
 @pytest.fixture(scope="module")
 def physics():
-    return keep_laws(ModelCorrector(), scenes=[("L8", 5), ("S2A", 6)])
+    return keep_laws(ModelCorrector("physics", "physics"), scenes=[("L8", 5), ("S2A", 6)])
 
 
 def test_the_baseline_inverts_the_sky_that_it_assumes(physics):

@@ -81,7 +81,7 @@ def test_the_table_says_that_it_is_real_and_what_was_assumed(pair):
 @pytest.mark.oracle
 def test_on_the_real_pairs_physics_is_closer_to_the_agency_in_the_visible_than_no_correction_or_srem(samples):
     for found in load_pairs(samples):
-        result = score_pair(found, [ModelCorrector(), *peers()])
+        result = score_pair(found, [ModelCorrector("physics", "physics"), *peers()])
         rmse = {score.method: [score.bands[band].rmse for band in _visible(found)] for score in result.scores}
         assert result.pixels > 500
         assert all(np.array(rmse["physics"]) < np.array(rmse["none"])), found.name

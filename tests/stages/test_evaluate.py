@@ -31,7 +31,10 @@ def small(tmp_path_factory) -> Path:
 def evaluated(small):
     told: list[tuple[float, str]] = []
     options = EvaluateOptions(
-        suites_folder=small, workers=1, progress=lambda done, what: told.append((done, what))
+        model="physics",
+        suites_folder=small,
+        workers=1,
+        progress=lambda done, what: told.append((done, what)),
     )
     return evaluate(["direct-6s"], options), told
 
@@ -66,6 +69,13 @@ def test_the_fixed_aod_peer_confirms_physics_along_another_path(evaluated):
     """Without a prior the baseline is the fixed-AOD inversion: two codes, one answer."""
     part = evaluated[0].result["direct-6s"]
     assert part["peers"]["fixed-aod"]["in_spec"]["all"] == pytest.approx(part["in_spec"]["all"], abs=1.5)
+
+
+def test_the_shipped_model_beats_the_baseline_where_nobody_names_another(evaluated, small):
+    found = evaluate(["direct-6s"], EvaluateOptions(suites_folder=small, workers=1)).result["direct-6s"]
+    baseline = evaluated[0].result["direct-6s"]
+    assert found["in_spec"]["all"] > baseline["in_spec"]["all"] + 3
+    assert found["aod_rmse"] < baseline["aod_rmse"]
 
 
 def test_bands_that_are_never_scored_are_absent(evaluated):
@@ -119,7 +129,7 @@ def test_simulated_and_real_results_never_share_a_table(small, samples):
         assert ("(simulated" in section) != ("(real" in section)
     pairs = found.result["pairs"]
     assert len(pairs) == 2
-    assert all(set(pair["methods"]) == PEERS | {"physics"} for pair in pairs.values())
+    assert all(set(pair["methods"]) == PEERS | {"learned"} for pair in pairs.values())
 
 
 def test_all_that_is_there_is_evaluated_unless_somebody_says(tmp_path):
@@ -128,7 +138,7 @@ def test_all_that_is_there_is_evaluated_unless_somebody_says(tmp_path):
 
 
 def test_a_folder_of_ones_own_may_hold_a_frozen_suite(small, evaluated):
-    named = evaluate([str(small)], EvaluateOptions(workers=1))
+    named = evaluate([str(small)], EvaluateOptions(model="physics", workers=1))
     assert named.result == {small.name: evaluated[0].result["direct-6s"]}
 
 
