@@ -150,7 +150,7 @@ def test_a_setting_that_cannot_be_used_is_named(capsys, scene, monkeypatch):
 def test_options_have_the_defaults_that_the_help_states():
     arguments = make_parser().parse_args(["correct", "x", "--out", "y"])
     assert (arguments.model, arguments.state, arguments.dem, arguments.altitude) == (
-        "physics",
+        "learned",
         None,
         None,
         None,
