@@ -2,9 +2,9 @@
 
     belief (water, ozone, pressure), geometry  -->  coefficients of MODELS x AOT_LADDER hypotheses
 
-The learned correction weighs these hypotheses; the atmosphere it finds is their weighted mean. A mean of
-coefficients is what the emulator itself does between aerosol models (Wang and Gordon 1994), and along the
-ladder it is linear interpolation.
+The learned correction weighs these hypotheses. Training judges the weighted mean of their coefficients, which is
+what the emulator itself does between aerosol models (Wang and Gordon 1994) and linear interpolation along
+the ladder; a scene is corrected under the state that the weights mean.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from undersky.atmosphere.emulator import Emulator
 from undersky.atmosphere.state import AEROSOL_MODELS, AtmosphereState, Geometry
 
 AOT_LADDER = (0.0, 0.06, 0.14, 0.25, 0.4, 0.6, 0.85, 1.25)
-"""Optical depths at 550 nm: a straight line between two of them errs by 0.0003 in the path on average."""
+"""Optical depths at 550 nm, closer where the path bends more."""
 
 COUNT = len(AEROSOL_MODELS) * len(AOT_LADDER)
 """How many hypotheses there are; the ladder runs fastest."""

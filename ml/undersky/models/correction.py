@@ -11,7 +11,8 @@
                  |  all hypotheses side by side
              posterior (n, 40)       covariance of the state (n, 6, rank)      embedding (n, e)
 
-Nothing in it knows a sensor or an angle but through the coefficients, so that one network serves all. Two
+Sensor and geometry reach it through the coefficients, and as five plain numbers besides, so that one network
+serves all. Two
 things tell the hypotheses apart. What the ground would be: a wrong one makes soils and leaves that nature
 does not. And *black*: ground differs in brightness by slope, roughness and shade, so the spectra of a small
 block, continued towards the dark, must come near zero reflectance in all bands at once. The first is learned,
