@@ -10,11 +10,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ml" / "undersky"
 
-CORE = {"errors", "refs", "bands", "quality", "grid", "scene", "tiles"}
+CORE = {"errors", "refs", "bands", "quality", "grid", "scene", "tiles", "strict_yaml"}
 CORE_MAY = {
     "errors": set(),
     "refs": set(),
     "tiles": {"errors"},
+    "strict_yaml": set(),
     "quality": set(),
     "bands": {"errors"},
     "grid": {"errors"},

@@ -2,9 +2,9 @@
 
     belief (water, ozone, pressure), geometry  -->  coefficients of MODELS x AOT_LADDER hypotheses
 
-The learned correction weighs these hypotheses. Training judges the weighted mean of their coefficients, which is
-what the emulator itself does between aerosol models (Wang and Gordon 1994) and linear interpolation along
-the ladder; a scene is corrected under the state that the weights mean.
+The learned correction weighs these hypotheses. Training judges the weighted mean of their coefficients, as
+the emulator itself mixes aerosol models (Wang and Gordon 1994); a scene is corrected under the state that
+the weights mean.
 """
 
 from dataclasses import dataclass

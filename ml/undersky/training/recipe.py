@@ -16,7 +16,7 @@ An unknown key, a doubled key and a wrong type are errors with their place.
 import hashlib
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ import yaml
 
 from undersky.errors import ConfigError
 from undersky.models.package import Json
+from undersky.strict_yaml import parse_yaml
 from undersky.training.section import section
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -95,33 +96,6 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _Strict(yaml.SafeLoader):
-    """YAML without the traps: no key twice, no alias (a page of them unfolds to gigabytes), 1e-3 a number."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "found an alias (*name); write the values out")
-        node: yaml.Node | None = super().compose_node(parent, index)
-        return node
-
-
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    doubled = {str(key) for key in keys if keys.count(key) > 1}
-    if doubled:
-        raise yaml.constructor.ConstructorError(
-            None, None, f"found {', '.join(sorted(doubled))} twice", node.start_mark
-        )
-    mapping: dict[Hashable, object] = loader.construct_mapping(node, deep=True)
-    return mapping
-
-
-_Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_Strict.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 def shipped_recipes() -> tuple[str, ...]:
     """Names of the recipes that come with Undersky."""
     return tuple(sorted(path.stem for path in RECIPES.glob("*.yaml")))
@@ -152,7 +126,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         if (size := path.stat().st_size) > _MAX_BYTES:
             raise ConfigError(f"{path} has {size:,} bytes, more than any recipe needs ({_MAX_BYTES:,})")
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Strict)  # noqa: S506  a SafeLoader
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:

@@ -1,6 +1,6 @@
 """YAML files into profiles. An unknown key, a doubled key or a wrong type is an error with its place."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -8,27 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from undersky.errors import ConfigError
 from undersky.services.profiles.profile import Profile
+from undersky.strict_yaml import parse_yaml
 
 _SHIPPED = Path(__file__).parent
 _MAX_BYTES = 1 << 20
-
-
-class _Strict(yaml.SafeLoader):
-    """YAML in which a doubled key is an error: the standard reader silently takes the last one."""
-
-
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    doubled = {str(key) for key in keys if keys.count(key) > 1}
-    if doubled:
-        raise yaml.constructor.ConstructorError(
-            None, None, f"found {', '.join(sorted(doubled))} twice", node.start_mark
-        )
-    mapping: dict[Hashable, object] = loader.construct_mapping(node, deep=True)
-    return mapping
-
-
-_Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def load_profiles(folder: Path | None = None) -> Mapping[str, Profile]:
@@ -57,7 +40,7 @@ def read_profile(path: Path) -> Profile:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError(f"{path} is larger than {_MAX_BYTES:,} bytes; a profile has a few thousand")
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Strict)  # noqa: S506  a SafeLoader
+        raw = parse_yaml(path.read_text(encoding="utf-8"), aliases=True)
         profile = TypeAdapter(Profile).validate_python(raw)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
