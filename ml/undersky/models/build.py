@@ -117,12 +117,10 @@ def _refuse_other_arrays(package: ModelPackage, network: CorrectionNetwork) -> N
 
 
 def _config(package: ModelPackage, config: Mapping[str, Json]) -> NetworkConfig:
-    ladder, kind = config["ladder"], config["kind"]
+    ladder = config["ladder"]
     if not isinstance(ladder, list) or not 2 <= len(ladder) <= _LONGEST or not all(map(_is_number, ladder)):
         raise _refused(package, f"its ladder is no list of 2 to {_LONGEST} numbers")
-    if kind != "blocks":
-        raise _refused(package, f"there is no kind {kind!r}, only blocks")
-    sizes = {key: value for key, value in config.items() if key not in ("ladder", "kind")}
+    sizes = {key: value for key, value in config.items() if key != "ladder"}
     if odd := [key for key, value in sizes.items() if type(value) is not int or not 1 <= value <= _LARGEST]:
         raise _refused(package, f"{min(odd)} is no whole number from 1 to {_LARGEST}")
     try:

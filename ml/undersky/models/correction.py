@@ -25,7 +25,6 @@ Sources: Crippen 1987, IJRS 8(2), 253-263; shade as an endmember: Adams et al. 1
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -69,8 +68,6 @@ class NetworkConfig:
     """Of the covariance of the state."""
     ladder: tuple[float, ...] = (0.0, 0.06, 0.14, 0.25, 0.4, 0.6, 0.85, 1.25)
     """Optical depths of the hypotheses that it was trained with."""
-    kind: Literal["blocks"] = "blocks"
-    """For what may come."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.heads, self.hypothesis_width, self.embedding, self.rank) < 1:
