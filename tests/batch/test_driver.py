@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -270,6 +272,25 @@ def test_a_signal_interrupts_the_scene_and_leaves_everything_in_order(store, bat
     assert exit_code(manifest) == 75
     assert list((tmp_path / "scratch").iterdir()) == []
     assert signal.getsignal(number) is before
+    assert exit_code(run(store, fine)) == 0
+
+
+def test_a_signal_that_hits_a_finaliser_is_not_lost(store, batch):
+    class Finalised:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.sigtimedwait([], 0.01)  # the handler raises in here, where Python lets nothing out
+
+    def work(ref: SceneRef, context: Context) -> Outcome:
+        del ref, context
+        Finalised()
+        time.sleep(30)
+        raise AssertionError
+
+    before, began = sys.unraisablehook, time.monotonic()
+    assert exit_code(run(store, work)) == 75
+    assert time.monotonic() - began < 20
+    assert sys.unraisablehook is before
     assert exit_code(run(store, fine)) == 0
 
 
