@@ -4,6 +4,9 @@
                                  /<stage>/<scene>.json    how one scene ended         Outcome
                                  /<stage>.json            how every scene ended       Manifest
 
+    <store>/releases/<run>/order.json                     which model is to be made      ReleaseOrder
+                          /<stage>.json                   what came of a stage           DatasetRef, ...
+
 Keys are deterministic, so nothing has to be read from a finished process but its exit code.
 """
 
@@ -47,6 +50,24 @@ class Stage(StrEnum):
     VALIDATE_L1 = "validate-l1"
     CORRECT = "correct"
     VALIDATE_SURFACE = "validate-surface"
+
+
+class ReleaseStage(StrEnum):
+    """The heavy verbs a model goes through on its way to a release."""
+
+    DATASET = "dataset"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+
+
+class Begin(StrEnum):
+    """Where a release starts: whatever comes before is there already."""
+
+    DATASET = "dataset"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    REVIEW = "review"
+    PROMOTE = "promote"
 
 
 class Ending(StrEnum):
@@ -224,3 +245,87 @@ class Manifest(Reference):
     def by_acquisition(self) -> dict[str, Outcome]:
         """Outcome of each acquisition."""
         return {outcome.acquisition: outcome for outcome in self.outcomes}
+
+
+class PackageRef(Reference):
+    """A model package in the own store that nobody has judged yet."""
+
+    name: str
+    """`correction`."""
+    label: str
+    """The package's own version, `learned-default`."""
+    digest: str
+    """sha256 of the package."""
+    href: str
+    """Its folder, `s3://bucket/candidates/correction/<digest>`."""
+
+
+class ReleaseOrder(Reference):
+    """One run of the model flow: what is to be made, and what it is held against."""
+
+    run: str
+    """Id of the run, as it stands in keys."""
+    model: str
+    """`correction`."""
+    recipe: str
+    """Name of a shipped recipe, or the address of a YAML file in the own store."""
+    begin: Begin
+    """Where it starts."""
+    by: str
+    """Who wants it."""
+    weights: PackageRef | None = None
+    """The candidate, where it exists already; None where it is to be trained."""
+    champion: ModelRef | None = None
+    """What it is held against, pinned when the run began; None where there is none."""
+    release: str | None = None
+    """Digest of the release set of that moment."""
+    suites: tuple[str, ...] = ()
+    """Suites that are evaluated; the gate's when empty."""
+    scenes: int | None = None
+    """Scenes of each suite, evenly spread; all when None."""
+    version: str | None = None
+    """The registry's version, where the run begins with the review or the promotion."""
+
+
+class DatasetRef(Reference):
+    """What a recipe trains on, in the own store."""
+
+    digest: str
+    """Of its manifest, as the task states it."""
+    made: bool
+    """Whether this run made it; False where it was there, unchanged."""
+    seconds: float
+    href: str | None = None
+    """Its folder; None where the task keeps none."""
+
+
+class TrainedRef(Reference):
+    """A model that a run trained."""
+
+    package: PackageRef
+    steps: int
+    seconds: float
+    figures: dict[str, float]
+    """On the validation split."""
+    mlflow_run: str | None = None
+    """Id of the registry's run; None where there is no registry."""
+
+
+class EvaluatedRef(Reference):
+    """What a run found out about candidate and champion."""
+
+    package: PackageRef
+    """The candidate."""
+    judgement: str
+    """Key of the gate's judgement."""
+    outcome: str
+    """What the gate says: `pass`, `fail`, `too_little_evidence`."""
+    sentence: str
+    """Why, for a person."""
+    page: str
+    """Address of the report."""
+    slices: str
+    """Key of the table of slices, CSV."""
+    seconds: float
+    mlflow_run: str | None = None
+    """Id of the registry's run; None where there is no registry."""

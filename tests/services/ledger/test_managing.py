@@ -101,8 +101,8 @@ def test_retry_does_not_disturb_work_under_lease(ledger: Ledger) -> None:
 
 def test_release_counts_a_quarantined_scene_as_valid_if_it_is_named(ledger: Ledger) -> None:
     ref = ended(ledger, 0, Ending.QUARANTINED, "all_nodata")
-    assert ledger.release(Selection(tile="32TQM"), by=ANN, why="fine") == ()
-    [change] = ledger.release(Selection(scenes=(ref.acquisition,)), by=ANN, why="it is an island")
+    assert ledger.manage("release", Selection(tile="32TQM"), by=ANN, why="fine") == ()
+    [change] = ledger.manage("release", Selection(scenes=(ref.acquisition,)), by=ANN, why="it is an island")
     assert (change.before, change.after) == ("quarantined", "valid")
     assert len(claimed(ledger, "surface")) == 1
 
@@ -111,7 +111,7 @@ def test_release_leaves_a_scene_that_was_never_brought_home(ledger: Ledger) -> N
     ledger.announce(announcement(), BY)
     [ref] = claimed(ledger)
     ledger.settle(ref, outcome(ref, Ending.QUARANTINED, "archive_damaged", ingested=None), BY)
-    assert ledger.release(Selection(state="quarantined"), by=ANN, why="fine") == ()
+    assert ledger.manage("release", Selection(state="quarantined"), by=ANN, why="fine") == ()
 
 
 def test_skip_ends_waiting_work_and_takes_the_word_from_its_holder(ledger: Ledger) -> None:
@@ -192,6 +192,6 @@ def test_everything_is_no_selection_and_no_reason_is_no_reason(ledger: Ledger) -
 def test_a_released_product_that_is_made_again_does_not_wait_twice(ledger: Ledger) -> None:
     ref = held(ledger)
     ledger.remake(Selection(state="held"), by=ANN, why="with the new model")
-    assert ledger.release(Selection(state="held"), by=ANN, why="fine") == ()
+    assert ledger.manage("release", Selection(state="held"), by=ANN, why="fine") == ()
     states = [product.state for product in ledger.story(ref.acquisition).products]
     assert states == [ProductState.WITHDRAWN, ProductState.WANTED]

@@ -227,7 +227,7 @@ def test_a_released_product_passes_the_expectation_that_held_it(ledger: Ledger) 
     ref = one_valid(ledger)
     ledger.made(ref, product_of(ref), BY)
     ledger.ended(ref, outcome(ref, Ending.HELD, "expectation"), BY)
-    ledger.release(Selection(state="held"), by=Actor("ann"), why="it is a lake")
+    ledger.manage("release", Selection(state="held"), by=Actor("ann"), why="it is a lake")
     [ref] = claimed(ledger, "surface")
     assert ledger.made(ref, product_of(ref), BY) == ProductState.MADE
     assert ledger.ended(ref, outcome(ref, Ending.HELD, "expectation"), BY) == ProductState.CHECKED
@@ -241,7 +241,7 @@ def test_what_another_model_makes_of_a_released_scene_waits_for_a_person_again(l
     ref = one_valid(ledger)
     ledger.made(ref, product_of(ref, "d1"), BY)
     ledger.ended(ref, outcome(ref, Ending.HELD, "expectation"), BY)
-    ledger.release(Selection(state="held"), by=Actor("ann"), why="it is a lake")
+    ledger.manage("release", Selection(state="held"), by=Actor("ann"), why="it is a lake")
     [ref] = claimed(ledger, "surface")
     assert ledger.made(ref, product_of(ref, "d2"), BY) == ProductState.MADE
     assert ledger.ended(ref, outcome(ref, Ending.HELD, "expectation"), BY) == ProductState.HELD

@@ -21,7 +21,7 @@ from undersky.services.ledger.rows import ingest_ref, surface_ref
 from undersky.services.ledger.tables import acquisition, product
 
 LONGEST_PAUSE = timedelta(hours=6)
-NOT_ITS_FAULT = frozenset({"service_failed", "stopped", "config", "scratch_full"})
+NOT_ITS_FAULT = frozenset({"service_failed", "stopped", "config", "scratch_full", "model_withdrawn"})
 """Reasons that say nothing about the scene: it waits longer each time, and is never given up for them."""
 
 AT_REST = (*OPEN_ACQUISITION, ProductState.WANTED)

@@ -12,7 +12,7 @@ from undersky.services.ledger import announcing, areas, leases, products, schema
 from undersky.services.ledger.connecting import converted, engine_for
 from undersky.services.ledger.history import Why
 from undersky.services.ledger.leases import Patience
-from undersky.services.ledger.people import People
+from undersky.services.ledger.models import Models
 from undersky.services.ledger.products import Publishing
 from undersky.services.ledger.records import (
     AcquisitionState,
@@ -27,7 +27,7 @@ from undersky.services.ledger.records import (
 )
 
 
-class Ledger(People):
+class Ledger(Models):
     """The truth about every acquisition and product, in PostgreSQL.
 
     Every method is one transaction: it happens as a whole or not at all. Leases are judged by the clock of

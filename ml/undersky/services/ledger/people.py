@@ -14,7 +14,7 @@ from undersky.services.ledger.views import Acquisition, Count, Day, Event, Produ
 
 
 class People:
-    """The half of the ledger that answers questions and takes orders; every method is one transaction."""
+    """The part of the ledger that answers questions and takes orders; every method is one transaction."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -63,12 +63,6 @@ class People:
     ) -> tuple[Change, ...]:
         """As `manage("retry", ...)`."""
         return self.manage("retry", selection, by=by, why=why, dry_run=dry_run)
-
-    def release(
-        self, selection: Selection, *, by: Actor, why: str, dry_run: bool = False
-    ) -> tuple[Change, ...]:
-        """As `manage("release", ...)`."""
-        return self.manage("release", selection, by=by, why=why, dry_run=dry_run)
 
     def skip(self, selection: Selection, *, by: Actor, why: str, dry_run: bool = False) -> tuple[Change, ...]:
         """As `manage("skip", ...)`."""

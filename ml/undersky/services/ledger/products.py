@@ -35,7 +35,7 @@ def made(connection: Connection, ref: SceneRef, product_made: Made, by: Actor) -
     if row.holder is None or (_is_behind(row, ProductState.MADE) and row.digest == product_made.digest):
         return ProductState(row.state)
     twin = _same_product(connection, row, product_made.digest)
-    if twin is not None and twin.state in (ProductState.PUBLISHED, ProductState.HELD):
+    if twin is not None and _counts(twin):
         why = Why("same_product", f"it equals product {twin.id}, {twin.state}: {product_made.id}")
         return _state(
             move_product(connection, row, ProductState.WITHDRAWN, why, by, successor=twin.id, **UNLEASED)
@@ -208,6 +208,17 @@ def _same_product(connection: Connection, row: Record, digest: str) -> Record | 
         )
         .with_for_update(key_share=True)
     ).one_or_none()
+
+
+def _counts(twin: Record) -> bool:
+    """Whether an equal product says all that this one could.
+
+    One that another took the place of, or whose model was withdrawn, does not: the models went back to where
+    they were, and what they make is to be published as the newest.
+    """
+    if twin.state == ProductState.PUBLISHED:
+        return twin.successor is None and twin.deprecated is None
+    return bool(twin.state == ProductState.HELD)
 
 
 def _predecessors(connection: Connection, row: Record) -> tuple[Predecessor, ...]:

@@ -18,6 +18,9 @@ Work = Literal["ingest", "surface"]
 Action = Literal["retry", "release", "skip", "remake"]
 """What a person may do with scenes."""
 
+ReleaseKind = Literal["bootstrap", "promotion", "rollback"]
+"""Why there is another release set: the first models, a better one, or back to an earlier one."""
+
 
 class LeaseLost(UnderskyError):  # noqa: N818  it is an event of the flow more than a fault
     """The lease under which this was to be written has ended: another holder, a newer delivery or a person.
@@ -58,6 +61,20 @@ class ProductState(StrEnum):
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
     """Not wanted any more; what was published before stays readable."""
+
+
+class CampaignState(StrEnum):
+    """Where a campaign stands."""
+
+    PROPOSED = "proposed"
+    """Estimated; a person has not let it run yet."""
+    RUNNING = "running"
+    PAUSED = "paused"
+    """By a person, or because its budget is used up."""
+    DONE = "done"
+    """Nothing was left to make again."""
+    ABORTED = "aborted"
+    """What waited is not wanted any more; it may be resumed."""
 
 
 OPEN_PRODUCT = (ProductState.WANTED, ProductState.MADE, ProductState.CHECKED)
@@ -217,10 +234,21 @@ class Selection:
     """Label, registry version or digest of the model that made the product."""
     collection: str | None = None
     """Level-1 collection."""
+    sensed_from: date | None = None
+    """First day of sensing (UTC)."""
+    sensed_until: date | None = None
+    """Last day of sensing (UTC); that day counts too."""
+    area: str | None = None
+    """Area for which the acquisition was searched."""
 
     def __post_init__(self) -> None:
         if self.since is not None and self.since.tzinfo is None:
             raise ConfigError("--since needs a time zone, 2026-11-22T10:00Z")
+        if self.sensed_from and self.sensed_until and self.sensed_from > self.sensed_until:
+            raise ConfigError(
+                f"sensed from {self.sensed_from} until {self.sensed_until} is no span of days: "
+                "the first day must not come after the last"
+            )
         known = {*map(str, AcquisitionState), *map(str, ProductState)}
         if self.state is not None and self.state not in known:
             raise ConfigError(f"no state is called {self.state!r}: one of {', '.join(sorted(known))}")

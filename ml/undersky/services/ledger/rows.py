@@ -1,12 +1,34 @@
 """Rows of the tables as the values that leave the ledger, and values as they go into a row."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-from undersky.refs import FileRef, Judged, Lane, Made, SceneRef
+from pydantic import TypeAdapter
+
+from undersky.refs import FileRef, Judged, Lane, Made, ModelRef, ReleaseSet, SceneRef
 from undersky.services.ledger.history import Record
-from undersky.services.ledger.records import AcquisitionState, Area, ProductState, Rejection, Search
-from undersky.services.ledger.views import Acquisition, Delivery, Event, Lease, Product
+from undersky.services.ledger.records import (
+    AcquisitionState,
+    Area,
+    CampaignState,
+    ProductState,
+    Rejection,
+    Search,
+    Selection,
+)
+from undersky.services.ledger.views import (
+    Acquisition,
+    Campaign,
+    CampaignEstimate,
+    Delivery,
+    Event,
+    Lease,
+    Product,
+    ReleaseRecord,
+)
+
+_SELECTION = TypeAdapter(Selection)
 
 
 def files_json(files: Iterable[FileRef]) -> list[dict[str, Any]]:
@@ -135,6 +157,8 @@ def product_of(row: Record) -> Product:
         published=row.published,
         successor=row.successor,
         released=row.released,
+        deprecated=row.deprecated,
+        campaign=row.campaign,
         geometry=columns.get("geometry"),
         collection=columns.get("l1_collection"),
     )
@@ -171,6 +195,50 @@ def event_of(row: Record) -> Event:
         before=row.before,
         after=row.after,
     )
+
+
+def release_of(row: Record) -> ReleaseRecord:
+    """A row of `release_set`."""
+    return ReleaseRecord(
+        id=row.id,
+        digest=row.digest,
+        release=ReleaseSet.model_validate(row.models),
+        kind=row.kind,
+        why=row.why,
+        run=row.run,
+        task=row.task,
+        log=row.log,
+        time=row.time,
+        withdrawn=ModelRef.model_validate(row.withdrawn) if row.withdrawn else None,
+    )
+
+
+def selection_json(selection: Selection) -> dict[str, Any]:
+    """A selection as a JSON column holds it: the criteria that are given."""
+    criteria: dict[str, Any] = _SELECTION.dump_python(selection, mode="json", exclude_defaults=True)
+    return criteria
+
+
+def campaign_of(row: Record) -> Campaign:
+    """A row of `campaign`."""
+    return Campaign(
+        name=row.name,
+        selection=_SELECTION.validate_python(row.selection),
+        why=row.why,
+        state=CampaignState(row.state),
+        sentence=row.sentence,
+        at_once=row.at_once,
+        budget_hours=row.budget_hours,
+        estimate=CampaignEstimate(**row.estimate),
+        created=row.created,
+        state_since=row.state_since,
+        run=row.run,
+    )
+
+
+def estimate_json(estimate: CampaignEstimate) -> dict[str, Any]:
+    """An estimate as a JSON column holds it."""
+    return asdict(estimate)
 
 
 def ingest_ref(row: Record) -> SceneRef:

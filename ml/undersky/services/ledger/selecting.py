@@ -7,6 +7,7 @@ from sqlalchemy import Select, Text, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from undersky.services.ledger.records import Selection
+from undersky.services.ledger.searches import bounds
 from undersky.services.ledger.tables import acquisition, delivery, product
 
 
@@ -59,6 +60,12 @@ def _of_scenes(statement: Select[Any], selection: Selection) -> Select[Any]:
         statement = statement.where(acquisition.c.tile == selection.tile)
     if selection.collection is not None:
         statement = statement.where(acquisition.c.collection == selection.collection)
+    if selection.area is not None:
+        statement = statement.where(acquisition.c.area == selection.area)
+    if selection.sensed_from is not None:
+        statement = statement.where(acquisition.c.sensed >= bounds(selection.sensed_from)[0])
+    if selection.sensed_until is not None:
+        statement = statement.where(acquisition.c.sensed < bounds(selection.sensed_until)[1])
     return statement
 
 

@@ -46,8 +46,10 @@ def settle(
     return AcquisitionState(row.state)
 
 
-def want_surface(connection: Connection, row: Record, why: Why, by: Actor, *, lane: Lane) -> Record | None:
-    """A surface product of the acquisition waits to be made; None if one waits already.
+def want_surface(
+    connection: Connection, row: Record, why: Why, by: Actor, *, lane: Lane, campaign: str | None = None
+) -> Record | None:
+    """A surface product of the acquisition waits to be made, for a campaign if named; None if one waits.
 
     The caller holds the acquisition's lock.
     """
@@ -69,6 +71,7 @@ def want_surface(connection: Connection, row: Record, why: Why, by: Actor, *, la
             reason=why.reason,
             sentence=why.sentence,
             log=by.log,
+            campaign=campaign,
         )
         .returning(product)
     ).one()

@@ -166,6 +166,7 @@ Index(
 Index("acquisition_family", acquisition.c.key, postgresql_ops={"key": "text_pattern_ops"})
 Index("acquisition_changed", acquisition.c.changed)
 Index("acquisition_day", acquisition.c.tile, acquisition.c.sensed)
+Index("acquisition_area", acquisition.c.area, acquisition.c.sensed)
 Index("acquisition_state", acquisition.c.state, acquisition.c.changed)
 Index("acquisition_holder", acquisition.c.holder, postgresql_where=text("holder is not null"))
 
@@ -182,6 +183,55 @@ delivery = Table(
     _time("announced"),
 )
 Index("delivery_scene", delivery.c.scene)
+
+release_set = Table(
+    "release_set",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _text("digest"),
+    Column("models", JSONB, nullable=False),
+    _text("kind"),
+    _text("why"),
+    Column("withdrawn", JSONB(none_as_null=True)),
+    _text("run"),
+    _text("task"),
+    Column("log", Text),
+    _time("time"),
+)
+Index("release_set_digest", release_set.c.digest)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("selection", JSONB, nullable=False),
+    _text("why"),
+    _text("state", "proposed"),
+    _text("sentence", ""),
+    Column("at_once", Integer, nullable=False),
+    Column("budget_hours", Float),
+    Column("estimate", JSONB, nullable=False),
+    _time("created"),
+    _time("state_since"),
+    _time("changed"),
+    _text("run"),
+    _text("task"),
+    Column("log", Text),
+)
+
+campaign_history = Table(
+    "campaign_history",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _time("time"),
+    Column("campaign", Text, ForeignKey(campaign.c.name), nullable=False),
+    _text("what"),
+    _text("sentence"),
+    _text("run"),
+    _text("task"),
+    Column("log", Text),
+)
+Index("campaign_history_campaign", campaign_history.c.campaign, campaign_history.c.id)
 
 product = Table(
     "product",
@@ -204,7 +254,12 @@ product = Table(
     *_state("wanted"),
     _time("created"),
     _time("changed"),
+    Column("deprecated", Text),
+    Column("campaign", Text, ForeignKey(campaign.c.name)),
 )
+made_with = product.c.made[("model", "digest")].astext
+"""Digest of the model that made a product; in these words, because an index answers to its own words only."""
+
 Index(
     "product_once",
     product.c.acquisition,
@@ -233,6 +288,13 @@ Index("product_state", product.c.state, product.c.changed)
 Index("product_digest", product.c.digest)
 Index("product_holder", product.c.holder, postgresql_where=text("holder is not null"))
 Index("product_published", product.c.id, postgresql_where=text("state = 'published'"))
+Index("product_release", product.c.release, postgresql_where=text("state = 'published'"))
+Index(
+    "product_model",
+    made_with,
+    postgresql_where=text("state = 'published'"),
+)
+Index("product_campaign", product.c.campaign, postgresql_where=text("campaign is not null"))
 
 history = Table(
     "history",

@@ -3,8 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from undersky.refs import FileRef, Judged, Lane, Made
-from undersky.services.ledger.records import AcquisitionState, GeoJSON, ProductState, Rejection, Search
+from undersky.refs import FileRef, Judged, Lane, Made, ModelRef, ReleaseSet
+from undersky.services.ledger.records import (
+    AcquisitionState,
+    CampaignState,
+    GeoJSON,
+    ProductState,
+    Rejection,
+    ReleaseKind,
+    Search,
+    Selection,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,10 @@ class Product:
     """Of the acquisition."""
     collection: str | None = None
     """Level-1 collection of the acquisition."""
+    deprecated: str | None = None
+    """Why nobody should use it any more: its model was withdrawn."""
+    campaign: str | None = None
+    """Campaign for which it was wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +225,72 @@ class Predecessor:
     made: Made
     """What was made; its Item may lie in the store though nobody lived to say so."""
     is_published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRecord:
+    """A release set that was in use, or is: the newest one."""
+
+    id: int
+    digest: str
+    """Of the release set."""
+    release: ReleaseSet
+    kind: ReleaseKind
+    why: str
+    run: str
+    """Who set it."""
+    task: str
+    log: str | None
+    time: datetime
+    withdrawn: ModelRef | None
+    """The model version that a rollback took out of use."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignEstimate:
+    """What making a selection again costs, as it cost the last time."""
+
+    scenes: int
+    hours: float
+    """Of one CPU core."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A selection whose products are made again with the current models, a few at a time."""
+
+    name: str
+    selection: Selection
+    why: str
+    state: CampaignState
+    sentence: str
+    """Why it has that state."""
+    at_once: int
+    """Products that may wait or be worked on at a time."""
+    budget_hours: float | None
+    """Hours of one CPU core after which it is paused; None for as many as it takes."""
+    estimate: CampaignEstimate
+    """When it was proposed."""
+    created: datetime
+    state_since: datetime
+    run: str
+    """Who proposed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignProgress:
+    """How far a campaign is."""
+
+    estimate_scenes: int
+    """When it was proposed."""
+    published: int
+    """Of its products."""
+    open: int
+    """Waiting or worked on."""
+    ended: int
+    """Failed, held or withdrawn, and not taken up again; those that an abort took back are left instead."""
+    left: int
+    """Scenes that it has still to want."""
+    spent_hours: float
+    """Of one CPU core, for everything it made."""
