@@ -11,15 +11,18 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
+from undersky.judgement import GateOutcome, Judgement, Verdict
 from undersky.services.accounts import Account, ensure_account
 
 ADMIN = Account("admin", "the-admins-password")
 RELEASE = Account("release", "the-releasers-password")
+TRAINER = Account("trainer", "the-trainers-password")
 READER = Account("reader", "the-readers-password")
 
 
@@ -30,12 +33,13 @@ class RegistryServer:
     uri: str
     admin: Account = ADMIN
     release: Account = RELEASE
+    trainer: Account = TRAINER
     reader: Account = READER
 
 
 @pytest.fixture(scope="session")
 def registry_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """MLflow on a free loopback port, with the accounts `release` and `reader`; it ends with the session."""
+    """MLflow on a free loopback port, with `release`, `trainer` and `reader`; it ends with the session."""
     folder = tmp_path_factory.mktemp("mlflow")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -46,7 +50,7 @@ def registry_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
     try:
         _wait_for(port, process, folder / "log")
         server = RegistryServer(f"http://127.0.0.1:{port}")
-        for account in (server.release, server.reader):
+        for account in (server.release, server.trainer, server.reader):
             ensure_account(server.uri, account, admin=server.admin)
         yield server
     finally:
@@ -58,6 +62,8 @@ def registry_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
 def registry(registry_server: RegistryServer, monkeypatch: pytest.MonkeyPatch):
     """Opens the registry as an account, `registry(registry.server.reader)`; `registry.name` is unused."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "nobody-signed-in")  # and is put back after who was opened
 
     class Opened:
         name = f"correction-{uuid.uuid4().hex[:8]}"
@@ -66,9 +72,7 @@ def registry(registry_server: RegistryServer, monkeypatch: pytest.MonkeyPatch):
         def __call__(self, account: Account = RELEASE):
             from undersky.services.registry import Registry
 
-            monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", account.name)
-            monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", account.password)
-            return Registry.open(registry_server.uri)
+            return Registry.open(registry_server.uri, account)
 
         @staticmethod
         def forget(name: str) -> None:
@@ -119,3 +123,27 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     pytest.fail(f"MLflow did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def a_verdict(name: str, package: str = "ab" * 32, label: str = "physics-1", **changed: object) -> Verdict:
+    """What a person says of a package."""
+    known: dict[str, object] = {
+        "name": name, "label": label, "package": package, "decision": "a test said so", "by": "test",
+        "at": datetime(2026, 1, 1, tzinfo=UTC), "suites": {"direct-6s": "cd" * 32},
+        "scenes": {"direct-6s": 2}, "metrics": {"direct-6s": {"rmse": 0.01}}, "code_version": "0",
+    }  # fmt: skip
+    return Verdict.model_validate(known | changed)
+
+
+def a_judgement(
+    name: str, package: str = "ab" * 32, label: str = "network-2", **changed: object
+) -> Judgement:
+    """What the gate says of a package."""
+    known: dict[str, object] = {
+        "model": name, "candidate": package, "candidate_label": label, "champion": "ef" * 32,
+        "champion_label": "network-1", "gate": "12" * 32, "gate_version": 1, "outcome": GateOutcome.PASS,
+        "sentence": "nowhere worse", "findings": (), "suites": {"direct-6s": "cd" * 32},
+        "scenes": {"direct-6s": 2}, "metrics": {"direct-6s": {"rmse": 0.01, "in_spec_percent": 88.5}},
+        "champion_metrics": {"direct-6s": {"rmse": 0.02}}, "code_version": "0",
+    }  # fmt: skip
+    return Judgement.model_validate(known | changed)

@@ -17,6 +17,8 @@ import psutil
 
 NEEDED_BYTES = 4 * 2**30
 """What the demo leaves on the disk at most, with room to work."""
+_LATER = ("mlflow_trainer",)
+"""Secrets that came with a later version."""
 
 
 class StackError(Exception):
@@ -39,6 +41,8 @@ class Secrets:
     """Password of MLflow's `admin`."""
     mlflow_release: str
     """Password of `release`, who registers models and moves their aliases."""
+    mlflow_trainer: str
+    """Password of `trainer`, who writes runs of trainings."""
     mlflow_reader: str
     """Password of `reader`, who pins them."""
     mlflow_key: str
@@ -63,6 +67,7 @@ class Secrets:
             s3_secret=key(30),
             mlflow_admin=key(12),
             mlflow_release=key(12),
+            mlflow_trainer=key(12),
             mlflow_reader=key(12),
             mlflow_key=key(32),
             airflow_admin=key(12),
@@ -129,7 +134,7 @@ class Folder:
             )
 
     def secrets(self) -> Secrets:
-        """The stack's secrets, generated at the first call.
+        """The stack's secrets, generated at the first call; those that an earlier version lacked are added.
 
         Raises:
             StackError: The file holds something else.
@@ -138,9 +143,14 @@ class Folder:
         if not path.exists():
             write_private(path, json.dumps(_plain(Secrets.generate()), indent=1))
         try:
-            return Secrets(**json.loads(path.read_text(encoding="utf-8")))
+            known = json.loads(path.read_text(encoding="utf-8"))
+            added = {name: secrets.token_urlsafe(12) for name in _LATER if name not in known}
+            found = Secrets(**known, **added)
         except (ValueError, TypeError) as error:
             raise StackError(f"{path} is damaged ({error}): remove {self.path} to begin afresh") from error
+        if added:
+            write_private(path, json.dumps(_plain(found), indent=1))
+        return found
 
     @contextmanager
     def locked(self, purpose: str, *, patience_s: float = 25.0) -> Iterator[int]:

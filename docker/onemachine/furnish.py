@@ -9,6 +9,10 @@ import sys
 from undersky.services.accounts import Account, ensure_account
 from undersky.settings import needed, read_settings
 
+ACCOUNTS = ("release", "trainer", "reader")
+MODELS = ("correction", "quality", "landcover", "vessels")
+"""All that may ever be released."""
+
 
 def ledger() -> None:
     """The ledger's tables are those of this version."""
@@ -28,11 +32,15 @@ def bucket() -> None:
 
 
 def accounts() -> None:
-    """Whoever moves `champion`, and whoever only reads, are accounts of their own."""
+    """Whoever moves `champion`, trains, or only reads is an account of its own; `release` has all models."""
+    from undersky.services.registry import Registry  # noqa: PLC0415  see above
+
     uri = needed(read_settings().registry, "registry", cure="the stack sets it")
     admin = Account("admin", os.environ["FURNISH_ADMIN"])
-    for name in ("release", "reader"):
-        ensure_account(uri, Account(name, os.environ[f"FURNISH_{name.upper()}"]), admin=admin)
+    made = {name: Account(name, os.environ[f"FURNISH_{name.upper()}"]) for name in ACCOUNTS}
+    for account in made.values():
+        ensure_account(uri, account, admin=admin)
+    Registry.open(uri, made["release"]).ensure_models(MODELS)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ def _make_accounts(site: Site, flow: Mapping[str, str]) -> None:
     passwords = {
         "FURNISH_ADMIN": site.secrets.mlflow_admin,
         "FURNISH_RELEASE": site.secrets.mlflow_release,
+        "FURNISH_TRAINER": site.secrets.mlflow_trainer,
         "FURNISH_READER": site.secrets.mlflow_reader,
     }
     run_once(
@@ -51,7 +52,7 @@ def _make_accounts(site: Site, flow: Mapping[str, str]) -> None:
         (sys.executable, Path(__file__).with_name("furnish.py"), "accounts"),
         site=site,
         environment={**site.environment, **flow, **passwords},
-        patience_s=60.0,
+        patience_s=120.0,
     )
 
 

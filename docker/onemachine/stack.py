@@ -134,6 +134,8 @@ def flow_settings(site: Site) -> dict[str, str]:
         "UNDERSKY_REGISTRY": site.url("mlflow"),
         "UNDERSKY_CATALOG_URL": site.url("catalog"),
         "UNDERSKY_AIRFLOW_URL": site.url("airflow"),
+        "UNDERSKY_RELEASE_LOGIN": f"release:{site.secrets.mlflow_release}",
+        "UNDERSKY_TRAINER_LOGIN": f"trainer:{site.secrets.mlflow_trainer}",
         "UNDERSKY_SCRATCH": str(site.folder.scratch),
         # Every stage of every batch is a process that first loads its libraries: few batches, on few cores.
         "UNDERSKY_BATCH_SCENES": site.environment.get("UNDERSKY_BATCH_SCENES", "8"),

@@ -37,6 +37,15 @@ class Settings(BaseSettings):
         None, description="Logins of providers: a JSON object or a file with one, see docs/providers.md."
     )
     registry: str | None = Field(None, description="Address of the MLflow server.")
+    release_login: SecretStr | None = Field(
+        None, description="Account that registers and promotes, name:password; MLflow's own when unset."
+    )
+    trainer_login: SecretStr | None = Field(
+        None, description="Account under which trainings are logged, name:password; MLflow's own when unset."
+    )
+    reviewers: str | None = Field(
+        None, description="Accounts of Airflow that may answer a review, a,b; whoever may trigger when unset."
+    )
     catalog_url: str | None = Field(None, description="Address of the STAC API over what was published.")
     airflow_url: str | None = Field(None, description="Address of the Airflow UI, for links to logs.")
     scratch: Path | None = Field(None, description="Folder for working files; the system's when unset.")

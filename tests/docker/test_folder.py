@@ -44,6 +44,19 @@ def test_secrets_are_made_once_and_for_their_owner_alone(folder: Folder) -> None
     assert min(map(len, values)) >= 12
 
 
+def test_a_folder_of_an_earlier_version_keeps_its_secrets_and_gets_the_new_one(folder: Folder) -> None:
+    first = folder.secrets()
+    known = json.loads((folder.path / "secrets.json").read_text())
+    del known["mlflow_trainer"]
+    write_private(folder.path / "secrets.json", json.dumps(known))
+    now = folder.secrets()
+    assert now.mlflow_trainer != first.mlflow_trainer
+    assert len(now.mlflow_trainer) >= 12
+    assert (now.postgres, now.mlflow_release) == (first.postgres, first.mlflow_release)
+    assert folder.secrets() == now
+    assert stat.S_IMODE((folder.path / "secrets.json").stat().st_mode) == 0o600
+
+
 def test_damaged_secrets_say_what_to_remove(folder: Folder) -> None:
     write_private(folder.path / "secrets.json", '{"stack": "x"')
     with pytest.raises(StackError, match=r"damaged .*begin afresh"):

@@ -1,7 +1,12 @@
-"""Accounts at the model registry: who may move `champion`, and who may only read.
+"""Accounts at the model registry: who may move `champion`, who may train, and who may only read.
 
-Rights come from who made what: whoever registers a model may change it, everybody else reads
-(`default_permission = READ`). So `release`, which registers, and `reader`, which pins, are two accounts.
+    release   made all models: registers versions, tags them, moves aliases, deletes
+    trainer   made the experiments of its trainings: writes runs and files there, reads the rest
+    reader    made nothing: reads
+
+Rights come from who made what: whoever makes a model or an experiment may change it, everybody else reads
+(`default_permission = READ`). MLflow lets everybody make what has a free name, so `release` makes all models
+before anybody else can: `Registry.ensure_models`.
 """
 
 from collections.abc import Mapping
@@ -20,7 +25,7 @@ class Account:
     """A name and a password at the registry."""
 
     name: str
-    """`release`, `reader`."""
+    """`release`, `trainer`, `reader`."""
     password: str = field(repr=False)
     """At least twelve characters, MLflow's own rule."""
 

@@ -3,14 +3,19 @@
 The owners are imported when they are asked for: a verb that needs the store alone does not wait for MLflow.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from undersky.errors import ConfigError
+from undersky.services.accounts import Account
 from undersky.settings import Settings, needed
 
 if TYPE_CHECKING:
     from undersky.services.ledger import Ledger
     from undersky.services.registry import Registry
     from undersky.services.store import Store
+
+Role = Literal["reader", "trainer", "release"]
+"""As whom the registry is spoken to."""
 
 
 def open_ledger(settings: Settings) -> "Ledger":
@@ -40,13 +45,33 @@ def open_store(settings: Settings) -> "Store":
     return Store.open(url, endpoint=settings.s3_endpoint)
 
 
-def open_registry(settings: Settings) -> "Registry":
-    """The model registry.
+def open_registry(settings: Settings, role: Role = "reader") -> "Registry":
+    """The model registry, as the account of that role.
+
+    Args:
+        settings: Address, and the logins of the roles that have one of their own.
+        role: `release` registers and promotes, `trainer` logs trainings, `reader` is MLflow's own account.
 
     Raises:
-        ConfigError: UNDERSKY_REGISTRY is unset.
+        ConfigError: UNDERSKY_REGISTRY is unset, or a login is no name:password.
     """
     from undersky.services.registry import Registry  # noqa: PLC0415  see above
 
     uri = needed(settings.registry, "registry", cure="give the address of the MLflow server")
-    return Registry.open(uri)
+    return Registry.open(uri, account_of(settings, role))
+
+
+def account_of(settings: Settings, role: Role) -> Account | None:
+    """The account of a role; None where it is the one of MLFLOW_TRACKING_USERNAME.
+
+    Raises:
+        ConfigError: It is no name:password.
+    """
+    logins = {"release": settings.release_login, "trainer": settings.trainer_login, "reader": None}
+    login = logins[role]
+    if login is None:
+        return None
+    name, separator, password = login.get_secret_value().partition(":")
+    if not (name and separator and password):
+        raise ConfigError(f"UNDERSKY_{role.upper()}_LOGIN is no login: write it name:password")
+    return Account(name, password)
