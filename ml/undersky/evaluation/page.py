@@ -71,8 +71,8 @@ def suite_section(
         *_histogram_figures(result.histograms, reference="true"),
         *map(_view, views),
         _table(bands_table(result)),
-        _folded("By aerosol, surface, sensor, sun zenith and AOD", slices),
-        _folded("Every band in every slice: in spec % · A / P / U", matrices),
+        folded("By aerosol, surface, sensor, sun zenith and AOD", slices),
+        folded("Every band in every slice: in spec % · A / P / U", matrices),
     )
     return Section(name, origin, lead, tiles, blocks)
 
@@ -136,14 +136,21 @@ def page(sections: Sequence[Section], *, model: str) -> str:
     """The whole page."""
     body = "".join(_half(origin, [s for s in sections if s.origin == origin]) for origin in _KINDS)
     links = "".join(f'<a href="#{_anchor(s)}">{escape(s.title)}</a>' for s in sections)
+    return document(
+        f"Undersky: correction, {model}",
+        f"<header><p>Undersky</p><h1>Correction with <em>{escape(model)}</em></h1>"
+        "<p>In spec: the error is at most 0.05 rho + 0.005. A is the bias, P the spread, U the RMSE, in "
+        f"units of reflectance.</p><nav>{links}</nav></header><main>{body}</main>",
+    )
+
+
+def document(title: str, body: str, *, style: str = "") -> str:
+    """A whole page that needs nothing from elsewhere; `style` comes after the style that all pages share."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Undersky: correction, {escape(model)}</title>"
-        f"<style>{_STYLE.read_text(encoding='utf-8')}</style></head><body>"
-        f"<header><p>Undersky</p><h1>Correction with <em>{escape(model)}</em></h1>"
-        "<p>In spec: the error is at most 0.05 rho + 0.005. A is the bias, P the spread, U the RMSE, in "
-        f"units of reflectance.</p><nav>{links}</nav></header><main>{body}</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE.read_text(encoding='utf-8')}{style}</style></head>"
+        f"<body>{body}</body></html>\n"
     )
 
 
@@ -197,5 +204,6 @@ def _view(view: View) -> str:
     return f'<div class="view"><p>{escape(view.caption)}</p><div class="panels">{panels}</div></div>'
 
 
-def _folded(title: str, inner: str) -> str:
+def folded(title: str, inner: str) -> str:
+    """HTML that opens when its title is clicked."""
     return f"<details><summary>{escape(title)}</summary>{inner}</details>"

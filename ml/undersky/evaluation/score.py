@@ -30,6 +30,12 @@ Added = TypeVar("Added", Tally, "StateError")
 Key = tuple[str, Dimension, str, str]
 """Slice of the suite (`main`, `snow`, ..), dimension, value along it, band."""
 
+Cover = tuple[str, str]
+"""Ground cover, band."""
+
+UNKNOWN = "unknown"
+"""The aerosol, or the cover of the ground, of which nobody says what it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class StateError:
@@ -74,6 +80,12 @@ class SceneScore:
     """What the method found or assumed; None from one that states none."""
     in_spec_percent: float
     """Of all its pixels and scored bands."""
+    id: str = ""
+    """`main-017`, or the name of a user's file."""
+    pixels: int = 0
+    """Pairs of pixel and scored band with a measurement and a truth, whether the method answers or not."""
+    tallies: Mapping[Cover, Tally] = field(default_factory=dict)
+    """By ground cover and band; the cover is `unknown` where nobody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +203,8 @@ def score_scene(scene: AnyScene, methods: Sequence[Corrector], *, index: int = 0
     scores = []
     for method in methods:
         corrected = method.correct(seen.observation)
-        keyed = {(seen.part, *key): found for key, found in scene_tallies(seen, corrected)}
+        tallies = cover_tallies(seen, corrected)
+        keyed = {(seen.part, *key): found for key, found in scene_tallies(seen, tallies)}
         counted = seen.part == MAIN and method is methods[0]
         score = Score(
             method.name,
@@ -200,21 +213,29 @@ def score_scene(scene: AnyScene, methods: Sequence[Corrector], *, index: int = 0
             {seen.part: StateError().plus(corrected.water_vapour, seen.truth.water_vapour)},
             histograms=scene_histograms(seen, corrected) if counted else Histograms(),
         )
-        pooled = score.pooled(slice_name=seen.part)
-        scores.append(replace(score, scenes=(_one(seen, corrected, pooled, index=index),)))
+        scores.append(replace(score, scenes=(_one(seen, corrected, tallies, index=index),)))
     return scores
 
 
-def _one(seen: Seen, corrected: Corrected, pooled: Tally, *, index: int) -> SceneScore:
+def _one(seen: Seen, corrected: Corrected, tallies: Mapping[Cover, Tally], *, index: int) -> SceneScore:
     return SceneScore(
         index=index,
         part=seen.part,
         slices=tuple(seen.slices()),
-        aerosol=seen.aerosol or "unknown",
+        aerosol=seen.aerosol or UNKNOWN,
         aot_550=seen.truth.aot_550 if np.isfinite(seen.truth.aot_550) else None,
         aot_found=corrected.aot_550,
-        in_spec_percent=pooled.in_spec_percent,
+        in_spec_percent=sum(tallies.values(), Tally()).in_spec_percent,
+        id=seen.observation.id,
+        pixels=_answerable(seen),
+        tallies=tallies,
     )
+
+
+def _answerable(seen: Seen) -> int:
+    rows = [index for index, _ in scored(seen)]
+    known = np.isfinite(seen.observation.toa[rows]) & np.isfinite(seen.truth.surface[rows])
+    return int(np.count_nonzero(known))
 
 
 def _each(
@@ -237,18 +258,25 @@ def _alone() -> None:
     torch.set_num_threads(1)
 
 
-def scene_tallies(seen: Seen, corrected: Corrected) -> list[tuple[tuple[Dimension, str, str], Tally]]:
+def cover_tallies(seen: Seen, corrected: Corrected) -> dict[Cover, Tally]:
+    """The scene's pixels, each once, by what covers the ground and by band."""
+    return {
+        (COVERS[code] if code < len(COVERS) else UNKNOWN, band): part
+        for index, band in scored(seen)
+        for code, part in _by_cover(index, corrected, seen.truth).items()
+    }
+
+
+def scene_tallies(
+    seen: Seen, tallies: Mapping[Cover, Tally]
+) -> Iterator[tuple[tuple[Dimension, str, str], Tally]]:
     """Every (dimension, value, band) that this scene adds to, with what it adds."""
     whole_scene = list(seen.slices())
-    found: list[tuple[tuple[Dimension, str, str], Tally]] = []
-    for index, band in scored(seen):
-        parts = _by_cover(index, corrected, seen.truth)
-        found += [
-            (("surface", COVERS[code], band), part) for code, part in parts.items() if code < len(COVERS)
-        ]
+    for _, band in scored(seen):
+        parts = {cover: part for (cover, of), part in tallies.items() if of == band}
+        yield from ((("surface", cover, band), part) for cover, part in parts.items() if cover != UNKNOWN)
         everything = sum(parts.values(), Tally())
-        found += [((dimension, value, band), everything) for dimension, value in whole_scene]
-    return found
+        yield from (((dimension, value, band), everything) for dimension, value in whole_scene)
 
 
 def scene_histograms(seen: Seen, corrected: Corrected) -> Histograms:
@@ -260,7 +288,7 @@ def scene_histograms(seen: Seen, corrected: Corrected) -> Histograms:
     if corrected.sigma is None:
         return Histograms(scatter)
     ratios = count_ratios(estimate - truth, corrected.sigma[rows])
-    return Histograms(scatter, {seen.aerosol or "unknown": ratios})
+    return Histograms(scatter, {seen.aerosol or UNKNOWN: ratios})
 
 
 def scored(seen: Seen) -> list[tuple[int, str]]:
