@@ -63,6 +63,15 @@ class Toy:
         self.wish = section(ToyLoss, recipe.loss, where="toy: loss")
         self.prepared = 0
 
+    @property
+    def dataset_key(self):
+        text = json.dumps([self.recipe.seed, self.data.scenes, self.data.leaks])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def upstream(self):
+        return {}
+
     def network(self):
         return Network()
 

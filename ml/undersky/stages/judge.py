@@ -1,18 +1,14 @@
-"""`model bootstrap`: the shipped model becomes the champion where there is none, with a verdict.
+"""`judge`: a package's verdict where there is no champion to hold it against, for `model bootstrap`.
 
-    shipped package --score--> figures --> Verdict --register--> version --no champion?--> champion
-
-Whoever comes second finds a champion and changes nothing. Two at once end with one version: see `register`.
+shipped package --score--> figures --> Verdict
 """
 
 import hashlib
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from undersky import __version__
 from undersky.datasets.suites import DATA, Suite, load_suite
@@ -20,18 +16,15 @@ from undersky.errors import ConfigError
 from undersky.evaluation.correctors import ModelCorrector
 from undersky.evaluation.report import suite_markdown
 from undersky.evaluation.score import Score, score_suite
+from undersky.judgement import Verdict
 from undersky.models.package import load_package, package_folder
-from undersky.services.registry import CHAMPION, Verdict
-
-if TYPE_CHECKING:
-    from undersky.services.registry import Registry, Version
 
 MODEL = "correction"
 DECISION = "bootstrap: no champion existed"
 
 
 @dataclass(frozen=True, slots=True)
-class BootstrapOptions:
+class FirstOptions:
     """What is evaluated, and who says so."""
 
     by: str
@@ -52,53 +45,7 @@ class BootstrapOptions:
     """What time it is (aware)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bootstrapped:
-    """What there is now."""
-
-    champion: "Version"
-    """The champion."""
-    changed: bool
-    """False where there was a champion already."""
-    page: str
-    """Where people look at it."""
-    sentence: str
-    """What happened, for people."""
-    verdict: Verdict | None = None
-    """Why; None where nothing was evaluated."""
-    seconds: float = 0.0
-    """Wall clock of the evaluation."""
-
-
-def bootstrap(registry: "Registry", options: BootstrapOptions) -> Bootstrapped:
-    """The model has a champion; the shipped model where there was none.
-
-    Args:
-        registry: Opened as an account that may register.
-        options: Suite, scenes, who.
-
-    Raises:
-        ConfigError: An unknown suite, no scene left, or an account that may not register.
-        DataError: The package is refused.
-        ServiceError: The registry failed; the same call goes on where it stopped.
-    """
-    there = registry.champion(MODEL)
-    if there is not None:
-        return _unchanged(registry, there)
-    began = time.monotonic()
-    verdict, report = judge(options)
-    seconds = round(time.monotonic() - began, 1)
-    version = registry.register(package_folder(options.model), verdict, report=report)
-    there = registry.champion(MODEL)
-    if there is not None:
-        return _unchanged(registry, there)
-    registry.set_alias(version, CHAMPION)
-    champion = registry.champion(MODEL) or version
-    sentence = f"{champion.label} is champion of {MODEL} now, version {champion.number}"
-    return Bootstrapped(champion, True, registry.page(champion), sentence, verdict, seconds)
-
-
-def judge(options: BootstrapOptions) -> tuple[Verdict, str]:
+def judge(options: FirstOptions) -> tuple[Verdict, str]:
     """The package's verdict on the suite, and the same as tables for people.
 
     Raises:
@@ -133,6 +80,11 @@ def judge(options: BootstrapOptions) -> tuple[Verdict, str]:
     return verdict, suite_markdown(suite.name, scores)
 
 
+def judged_folder(options: FirstOptions) -> Path:
+    """Where the package lies that `judge` judges."""
+    return package_folder(options.model)
+
+
 def _limited(suite: Suite, limit: int | None) -> Suite:
     """The suite with at most that many scenes, evenly spread over it."""
     if limit is None or limit >= len(suite.scenes):
@@ -156,9 +108,3 @@ def _headline(score: Score) -> Mapping[str, float]:
     return {
         name: round(float(value), digits) for name, (value, digits) in figures.items() if math.isfinite(value)
     }
-
-
-def _unchanged(registry: "Registry", there: "Version") -> Bootstrapped:
-    what = there.label or there.digest[:12] or "a version"
-    sentence = f"{what} is champion of {MODEL}, version {there.number}: nothing was changed"
-    return Bootstrapped(there, False, registry.page(there), sentence)

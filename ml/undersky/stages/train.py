@@ -125,7 +125,8 @@ def train(recipe: str | Path, out: Path, options: TrainOptions | None = None) ->
             state = run(task, chosen, place=place, keep=keep, stop=stop, listeners=listeners)
         if not place.is_first:
             return None
-        return _finish(task, state, out, _provenance(chosen, dataset, place), use=meter.read())
+        provenance = _provenance(chosen, dataset, place, upstream=task.upstream)
+        return _finish(task, state, out, provenance, use=meter.read())
 
 
 def estimate_training(recipe: str | Path, out: Path, options: TrainOptions | None = None) -> Estimate | None:
@@ -213,7 +214,9 @@ def _refuse_foreign(out: Path, recipe: Recipe, *, fresh: bool) -> None:
         )
 
 
-def _provenance(recipe: Recipe, dataset: Dataset, place: Place) -> Mapping[str, Json]:
+def _provenance(
+    recipe: Recipe, dataset: Dataset, place: Place, *, upstream: Mapping[str, str]
+) -> Mapping[str, Json]:
     """What decided the weights; no clock, no folder: the same training gives the same bytes."""
     plain: Mapping[str, Json] = json.loads(json.dumps(asdict(recipe)))
     return {
@@ -225,6 +228,7 @@ def _provenance(recipe: Recipe, dataset: Dataset, place: Place) -> Mapping[str, 
         "threads": place.threads,
         "torch": TORCH,
         "undersky": __version__,
+        "upstream": dict(upstream),
     }
 
 

@@ -16,7 +16,7 @@ from undersky.atmosphere.hypotheses import AOT_LADDER, REFERENCE
 from undersky.datasets.worlds.airs import noise_in_orbit
 from undersky.datasets.worlds.compose import Composer, World
 from undersky.datasets.worlds.materials import Split, load_materials
-from undersky.datasets.worlds.shards import Progress, Worlds, prepare_worlds
+from undersky.datasets.worlds.shards import Progress, Worlds, prepare_worlds, spec_digest
 from undersky.datasets.worlds.spec import WorldSpec
 from undersky.datasets.worlds.textures import SIZE
 from undersky.errors import ConfigError
@@ -86,6 +86,16 @@ class CorrectionTask:
             wanted = f"{list(AOT_LADDER)}, the hypotheses' own"
             raise ConfigError(f"{recipe.name}: network: the ladder must be {wanted}")
         self._worlds: Worlds | None = None
+
+    @property
+    def dataset_key(self) -> str:
+        """The digest of the worlds' spec."""
+        return spec_digest(self.spec)
+
+    @property
+    def upstream(self) -> Mapping[str, str]:
+        """None: it learns from scenes."""
+        return {}
 
     def network(self) -> nn.Module:
         """A new network, or that of the package the recipe starts from."""

@@ -63,6 +63,16 @@ class PairsTask:
         self._weights: np.ndarray = np.empty(0)
         self._validate: dict[str, PairViews] = {}
 
+    @property
+    def dataset_key(self) -> None:
+        """Pairs are a user's: they are read where they lie, and not kept."""
+        return
+
+    @property
+    def upstream(self) -> Mapping[str, str]:
+        """None: it learns from scenes."""
+        return {}
+
     def network(self) -> nn.Module:
         """That of the package the recipe starts from."""
         return build_network(self._start).network

@@ -44,6 +44,14 @@ class Task(Protocol):
     def name(self) -> str:
         """What the model is for: `correction`."""
 
+    @property
+    def dataset_key(self) -> str | None:
+        """Digest of all that decides the dataset, known before it is made; None where none is kept."""
+
+    @property
+    def upstream(self) -> Mapping[str, str]:
+        """Model to digest of each package whose output this one learns from; none of scenes."""
+
     def network(self) -> nn.Module:
         """The network before the first step: from the recipe's seed, or from the package it starts from."""
 
