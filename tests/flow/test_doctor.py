@@ -7,11 +7,13 @@ import time
 import pytest
 from pydantic import SecretStr
 
-from ledger_rows import add_area
+from fixtures_shelf import Shelf, a_version
+from ledger_rows import BY, add_area
 from undersky.errors import ConfigError, ServiceError
 from undersky.flow import doctor, doctor_checks
 from undersky.flow.doctor import Verdict, examine
 from undersky.flow.doctor_checks import Found
+from undersky.flow.promote import promote
 from undersky.services.store.race import RaceReport
 from undersky.settings import Settings
 
@@ -208,10 +210,10 @@ def test_servers_that_are_away_are_told_each_by_itself():
     looks = [
         pair
         for pair in doctor.LOOKS
-        if pair[0] in ("ledger", "registry", "champion", "catalog", "airflow", "clock")
+        if pair[0] in ("ledger", "registry", "release", "catalog", "airflow", "clock")
     ]
     found = by_name(examine(given, looks=looks))
-    for name in ("ledger", "registry", "champion", "catalog", "airflow"):
+    for name in ("ledger", "registry", "release", "catalog", "airflow"):
         assert found[name].verdict is Verdict.FAILED, name
         assert found[name].cure
     assert found["clock"].verdict is Verdict.OK
@@ -226,35 +228,65 @@ def test_a_clock_that_is_off_by_a_minute_fails(monkeypatch, ahead, well):
     assert f"{abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}" in found.sentence
 
 
-class Models:
-    """Stands for a registry whose champion's files are not those of its verdict."""
+@pytest.fixture
+def looked_at(ledger, ledger_url, monkeypatch):
+    """What the doctor says of the release set, with that registry."""
 
-    uri = "http://registry"
+    def look(shelf):
+        monkeypatch.setattr(doctor_checks, "open_registry", lambda _: shelf)
+        given = settings(registry="http://registry", ledger=ledger_url)
+        return by_name(examine(given, looks=[("release", doctor_checks.released)]))["release"]
 
-    def __init__(self, version=None):
-        self.version = version
-
-    def champion(self, _):
-        return self.version
-
-    def download(self, _, folder):
-        for name in ("package.json", "weights.safetensors", "verdict.json"):
-            (folder / name).write_bytes(b"{}")
+    return look
 
 
-def test_a_model_without_a_champion_is_told_with_the_verb_that_makes_one(monkeypatch):
-    monkeypatch.setattr(doctor_checks, "open_registry", lambda _: Models())
-    assert doctor_checks.champion(settings(registry="http://registry")).cure == "undersky model bootstrap"
+@pytest.fixture
+def shelf(ledger, store, tmp_path):
+    """A registry of two versions that were promoted, one after the other."""
+    made = Shelf()
+    for label in ("network-1", "network-2"):
+        promote(made, ledger, store, a_version(made, tmp_path, label), by=BY)
+    return made
 
 
-def test_a_champion_whose_files_differ_from_its_verdict_fails(monkeypatch):
-    from undersky.services.registry import Version
+def test_without_a_release_the_verb_that_makes_one_is_told(looked_at):
+    found = looked_at(Shelf())
+    assert (found.verdict, found.cure) == (Verdict.FAILED, "undersky model bootstrap")
 
-    version = Version("correction", "1", "physics-1", "0" * 64, "1" * 64, "models:/m-1")
-    monkeypatch.setattr(doctor_checks, "open_registry", lambda _: Models(version))
-    found = examine(settings(registry="http://registry"), looks=[("champion", doctor_checks.champion)])
-    assert not found.is_healthy
-    assert "model_refused" in found.checks[0].sentence or "refused" in found.checks[0].sentence
+
+def test_a_release_whose_files_are_those_of_their_verdict_is_well(shelf, looked_at):
+    found = looked_at(shelf)
+    digest = shelf.version("correction", "2").digest[:12]
+    assert found.verdict is Verdict.OK
+    assert found.sentence == f"correction: version 2 (network-2, {digest}), verified"
+
+
+def test_a_champion_whose_files_differ_from_its_verdict_fails(shelf, looked_at):
+    shelf.files["correction", "2"]["weights.safetensors"] += b"\0"
+    found = looked_at(shelf)
+    assert found.verdict is Verdict.FAILED
+    assert "its weights have sha256" in found.sentence
+
+
+def test_an_alias_that_was_moved_by_hand_is_told_with_the_cure(shelf, looked_at):
+    shelf.set_alias(shelf.version("correction", "1"), "champion")
+    found = looked_at(shelf)
+    assert found.sentence.endswith("the registry's champion of correction is another")
+    assert "undersky model promote" in found.cure
+    shelf.remove_alias("correction", "champion")
+    assert looked_at(shelf).verdict is Verdict.FAILED
+
+
+def test_a_version_that_is_gone_from_the_registry_is_told(shelf, looked_at):
+    del shelf.kept["correction", "2"]
+    found = looked_at(shelf)
+    assert found.verdict is Verdict.FAILED
+    assert "no version 2 of correction" in found.sentence
+
+
+def test_without_registry_or_ledger_there_is_no_release_to_look_at(ledger_url):
+    assert doctor_checks.released(settings(ledger=ledger_url)).is_off
+    assert doctor_checks.released(settings(registry="http://registry")).is_off
 
 
 def test_an_examination_is_json():

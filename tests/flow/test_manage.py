@@ -1,7 +1,7 @@
 """What people order is done to the scenes they mean, told first where they ask, and kept with its reason."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -96,6 +96,8 @@ def test_many_scenes_are_counted_in_the_sentence(ledger):
         ("retry", {"since": "yesterday"}, "x", "no moment"),
         ("retry", {"tile": "Bern"}, "x", "no MGRS tile"),
         ("retry", {"colour": "red"}, "x", "no field is called colour"),
+        ("retry", {"sensed_from": "June"}, "x", "'June' is no day; expected 2025-06-19"),
+        ("retry", {"sensed_until": "2025-06-31"}, "x", "'2025-06-31' is no day"),
         ("retry", {"scenes": 7}, "x", "scenes is 7"),
     ],
 )
@@ -107,6 +109,28 @@ def test_what_cannot_be_meant_is_refused(ledger, action, form, why, sentence):
 def test_empty_fields_of_a_form_count_as_left_out():
     form = {"scenes": "", "state": "failed", "reason": None, "since": "", "tile": "", "model": ""}
     assert selection_of(form) == Selection(state="failed")
+
+
+def test_days_and_area_of_a_form_are_understood():
+    form = {"area": " maremma ", "sensed_from": "2025-06-01", "sensed_until": date(2025, 6, 30)}
+    june = {"sensed_from": date(2025, 6, 1), "sensed_until": date(2025, 6, 30)}
+    assert selection_of(form) == Selection(area="maremma", **june)
+
+
+@pytest.mark.parametrize(
+    ("form", "found"),
+    [
+        ({"sensed_from": "2025-06-19", "sensed_until": "2025-06-19"}, 1),
+        ({"sensed_from": "2025-06-20"}, 0),
+        ({"sensed_until": "2025-06-18"}, 0),
+        ({"area": "maremma"}, 1),
+        ({"area": "alps"}, 0),
+        ({"area": "maremma", "sensed_until": "2025-06-18"}, 0),
+    ],
+)
+def test_both_days_are_included_and_every_field_narrows(ledger, form, found):
+    announce(ledger)
+    assert len(order(ledger, "skip", dry_run=True, **form).changes) == found
 
 
 def test_scenes_may_be_given_as_a_list_or_as_text():

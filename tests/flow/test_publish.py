@@ -107,8 +107,11 @@ def test_a_held_product_that_a_person_released_is_published(ledger, store):
     manifest(store, Stage.VALIDATE_SURFACE, last)
     publish(ledger, store, batch_of(store, ref), BY)
     assert state(ledger) == ProductState.HELD
-    ledger.release(
-        Selection(scenes=(HERE.key,), state="held"), by=Actor("a person"), why="it is the polar night"
+    ledger.manage(
+        "release",
+        Selection(scenes=(HERE.key,), state="held"),
+        by=Actor("a person"),
+        why="it is the polar night",
     )
     again = lease(ledger, HERE, run="next")
     manifest(store, Stage.CORRECT, outcome(again, Stage.CORRECT, made=made), run="next")

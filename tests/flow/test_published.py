@@ -109,6 +109,16 @@ def test_deprecating_twice_is_deprecating_once_and_touches_nothing_else():
     assert once == before
 
 
+def test_withdrawing_twice_is_withdrawing_once_and_touches_nothing_else():
+    before = item()
+    once = items.withdrawn(before, "halo along the coast")
+    assert items.withdrawn(once, "halo along the coast") == once
+    assert (once["properties"]["deprecated"], before["properties"]["deprecated"]) == (True, False)
+    assert once["properties"].pop("undersky:withdrawn") == "halo along the coast"
+    once["properties"]["deprecated"] = False
+    assert once == before
+
+
 def test_an_equal_product_is_one_whatever_it_cost():
     other = deepcopy(item())
     other["properties"] |= {"undersky:seconds": 99.0, "published": "2026-01-01T00:00:00Z"}

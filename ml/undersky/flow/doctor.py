@@ -69,7 +69,7 @@ LOOKS: tuple[tuple[str, Look], ...] = (
     ("store", checks.store),
     ("conditional puts", checks.conditional_puts),
     ("registry", checks.registry),
-    ("champion", checks.champion),
+    ("release", checks.released),
     ("providers", checks.providers),
     ("catalog", checks.catalog),
     ("airflow", checks.airflow),

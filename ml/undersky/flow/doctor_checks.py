@@ -132,21 +132,30 @@ def registry(settings: Settings) -> Found:
     return Found(f"{opened.uri} answers")
 
 
-def champion(settings: Settings) -> Found:
-    """Every model has a champion whose files are those of its verdict."""
-    from undersky.flow.pin import MODELS, verify  # noqa: PLC0415  the registry is loaded when asked for
+def released(settings: Settings) -> Found:
+    """Every model of the release set is in the registry, and its files are those of its verdict."""
+    from undersky.flow.copied import verify  # noqa: PLC0415  the registry is loaded when asked for
 
-    if settings.registry is None:
-        return Found("no registry to look at", is_off=True)
-    opened, said = open_registry(settings), []
-    for name in MODELS:
-        found = opened.champion(name)
-        if found is None:
-            return Found(f"the model {name} has no champion", "undersky model bootstrap")
+    if settings.registry is None or settings.ledger is None:
+        return Found("no registry or no ledger to look at", is_off=True)
+    with closing(open_ledger(settings)) as ledger:
+        record = ledger.release()
+    if record is None:
+        return Found("no model was released yet", "undersky model bootstrap")
+    opened, said, apart = open_registry(settings), [], []
+    for model in record.release.models:
+        found = opened.version(model.name, model.version)
         with tempfile.TemporaryDirectory(dir=settings.scratch) as folder:
             opened.download(found, Path(folder))
             verify(Path(folder), found)
-        said.append(f"{name}: version {found.number} ({found.label}, {found.digest[:12]}), verified")
+        if found.digest != model.digest or opened.aliases(model.name).get("champion") != model.version:
+            apart.append(model.name)
+        said.append(f"{model.name}: version {model.version} ({model.label}, {model.digest[:12]}), verified")
+    if apart:
+        return Found(
+            f"{'; '.join(said)}; the registry's champion of {listed(apart)} is another",
+            "somebody moved the alias by hand: `undersky model promote` releases a version",
+        )
     return Found("; ".join(said))
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import get_args
 
 from undersky.errors import ConfigError
@@ -89,7 +89,8 @@ def selection_of(form: Mapping[str, object], *, now: datetime | None = None) -> 
 
     Args:
         form: Any of `scenes` (list, or text with blanks or commas), `state`, `reason`, `since` (2025-06-19,
-            2025-06-19T10:00Z, or a span back from now: 6h, 3d), `tile`, `model`, `collection`.
+            2025-06-19T10:00Z, or a span back from now: 6h, 3d), `tile`, `model`, `collection`, `area`,
+            `sensed_from` and `sensed_until` (days, both included).
         now: For tests.
 
     Raises:
@@ -110,6 +111,9 @@ def selection_of(form: Mapping[str, object], *, now: datetime | None = None) -> 
         tile=tile_name(texts["tile"]) if "tile" in texts else None,
         model=texts.get("model"),
         collection=texts.get("collection"),
+        area=texts.get("area"),
+        sensed_from=_day(texts.get("sensed_from")),
+        sensed_until=_day(texts.get("sensed_until")),
     )
 
 
@@ -142,6 +146,13 @@ def parse_span(text: str) -> timedelta:
     if found is None:
         raise ConfigError(f"{text!r} is no length of time; expected 30min, 6h or 3d")
     return timedelta(**{_UNITS[found[2]]: float(found[1])})
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no day; expected 2025-06-19") from error
 
 
 def _names(value: object) -> tuple[str, ...]:

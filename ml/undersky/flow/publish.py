@@ -10,17 +10,18 @@ run wants to put, which counts as published; so there is one Item a product, and
 know.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from undersky.errors import ConfigError, ServiceError
 from undersky.flow import published as items
 from undersky.flow.claim import read_batch
+from undersky.flow.items import Commit, read_item, update_item
 from undersky.flow.published import WrongProduct
 from undersky.refs import Batch, Ending, Made, Manifest, Outcome, Reference, SceneRef, Stage
 from undersky.services.ledger import LeaseLost, Predecessor, ProductState
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from undersky.services.store import Store
 
 R = TypeVar("R", bound=Reference)
-Commit = Literal["store", "ledger"]
-
-_UPDATES = 8
-"""How often an Item that is to be deprecated may change under our hands."""
 
 
 class SceneReport(Reference):
@@ -164,6 +161,11 @@ class _Desk:
             return self._said(ref, outcome, state)
         return self._published(ref, outcome, outcome.made)
 
+    def _withdrawn(self) -> str | None:
+        """Why a model of the batch's release set was taken back since the run began; None if none was."""
+        release = self.batch.release
+        return None if release is None else self.ledger.withdrawn_release(release.digest)
+
     def _said(self, ref: SceneRef, outcome: Outcome, state: ProductState) -> SceneReport:
         published = state == ProductState.PUBLISHED and outcome.made is not None
         reason = "ok" if published else outcome.reason
@@ -177,6 +179,8 @@ class _Desk:
         return _report(ref, "lost" if lost else "given_back", reason, sentence)
 
     def _published(self, ref: SceneRef, outcome: Outcome, made: Made) -> SceneReport:
+        if (why := self._withdrawn()) is not None:
+            return self._given_back(ref, "model_withdrawn", f"{made.id} is not published: {why}")
         candidate = self._document(made.item)
         missing = made.item if candidate is None else self._missing(candidate, made)
         if candidate is None or missing is not None:
@@ -205,7 +209,8 @@ class _Desk:
             followed, earlier = self._earlier(row.predecessors, key)
             self._put(key, items.published_item(candidate, self._publication(ref, outcome, earlier)))
             for each in earlier:
-                self._deprecate(each.key, by_key=key, by_id=made.id)
+                change = partial(items.succeeded, key=each.key, by_key=key, by_id=made.id)
+                update_item(self.store, each.key, change, commit=self.commit)
             row.published(self.store.href(key), followed)
         return _report(ref, str(ProductState.PUBLISHED), "ok", "", item=self.store.href(key), new=True)
 
@@ -275,41 +280,21 @@ class _Desk:
                 there = self._document(key)
             else:
                 return
-        if there is None or not items.same_product(there, item):
+        if there is not None and items.same_product(there, item):
+            self._renew(key, there, item)
+        else:
             raise WrongProduct(
                 f"another Item lies at {self.store.href(key)}: it is not {item['id']}; who writes there "
                 "beside `undersky publish`? Move it away and retry the scene"
             )
 
-    def _deprecate(self, key: str, *, by_key: str, by_id: str) -> None:
-        """The Item says that another took its place; only its metadata changes."""
-        for _ in range(_UPDATES):
-            document = self.store.read(key)
-            if document is None:
-                return
-            item = json.loads(document.data)
-            changed = items.succeeded(item, key, by_key=by_key, by_id=by_id)
-            if changed == item:
-                return
-            etag = document.stored.etag if self.commit == "store" else None
-            try:
-                self.store.put(key, items.to_bytes(changed), content_type=items.ITEM_TYPE, if_match=etag)
-            except PreconditionFailed:
-                continue
-            return
-        raise ServiceError(f"{self.store.href(key)} changed {_UPDATES} times while it was deprecated")
+    def _renew(self, key: str, there: Mapping[str, Any], item: Mapping[str, Any]) -> None:
+        """An equal Item that was deprecated is current again: its model was promoted once more."""
+        if there["properties"].get("deprecated"):
+            update_item(self.store, key, lambda _: dict(item), commit=self.commit)
 
     def _document(self, key: str) -> dict[str, Any] | None:
-        text = self.store.find(key)
-        if text is None:
-            return None
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise ServiceError(
-                f"{self.store.href(key)} is no JSON ({error}); it was cut or changed"
-            ) from error
-        return found if isinstance(found, dict) else None
+        return read_item(self.store, key)
 
 
 def _report(

@@ -177,6 +177,13 @@ def succeeded(item: Mapping[str, Any], key: str, *, by_key: str, by_id: str) -> 
     return changed
 
 
+def withdrawn(item: Mapping[str, Any], why: str) -> Json:
+    """The Item, deprecated because its model was taken back; once or twice is the same."""
+    changed: Json = json.loads(json.dumps(item))
+    changed["properties"] |= {"deprecated": True, "undersky:withdrawn": why}
+    return changed
+
+
 def same_product(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two Items are of one product: equal digests mean equal pixels; time and cost may differ."""
     digests = [item.get("properties", {}).get("undersky:digest") for item in (one, other)]

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import TYPE_CHECKING, Self, TypedDict, TypeVar
 from urllib.parse import urlsplit
+
+from pydantic import ValidationError
 
 from undersky.errors import ConfigError, ServiceError
 from undersky.refs import Reference
@@ -21,6 +23,8 @@ from undersky.services.store.values import Document, NotInStore, PreconditionFai
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+R = TypeVar("R", bound=Reference)
 
 PUBLISHED = ("products/", "stac/", "reports/")
 """What anybody may read."""
@@ -229,6 +233,24 @@ class Store:
     def put_json(self, key: str, value: Reference) -> str:
         """The object holds the value as JSON; its etag."""
         return self.put(key, value.to_json().encode(), content_type="application/json")
+
+    def get_json(self, key: str, kind: type[R]) -> R:
+        """The document of that kind that lies there.
+
+        Raises:
+            ConfigError: There is none, or it is of another kind or version.
+            ServiceError: See `failures`.
+        """
+        text = self.find(key)
+        if text is None:
+            raise ConfigError(f"{self.href(key)} is not there: did what comes before it end well?")
+        try:
+            return kind.from_json(text)
+        except ValidationError as error:
+            raise ConfigError(
+                f"{self.href(key)} is no {kind.__name__} ({error.errors()[0]['msg']}); was it written by "
+                "another version of Undersky?"
+            ) from error
 
     def put_file(
         self,
