@@ -244,12 +244,16 @@ def test_record_of_an_unknown_profile_is_refused(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_bootstrap_makes_a_champion_once(run, registry, monkeypatch):
+def test_bootstrap_makes_a_champion_once(run, registry, store, monkeypatch):
+    registry.forget("correction")
     registry(registry.server.release)
     monkeypatch.setenv("UNDERSKY_REGISTRY", registry.server.uri)
+    monkeypatch.setenv("UNDERSKY_STORE", store.url)
+    monkeypatch.delenv("UNDERSKY_S3_ENDPOINT", raising=False)
     code, first = in_json(run, "model", "bootstrap", "--limit", "2")
     assert code == 0
-    assert first["model"] == "correction"
+    assert (first["model"], first["changed"]) == ("correction", True)
+    assert "direct-6s" in first["metrics"]
     code, again = in_json(run, "model", "bootstrap", "--limit", "2")
     assert (code, again["changed"], again["digest"]) == (0, False, first["digest"])
 

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from fixtures_ledger import BY, announcement, claimed, one_valid, outcome, publish
+from fixtures_shelf import Shelf, a_version
 from undersky.cli import main
+from undersky.flow.promote import promote
 from undersky.refs import Ending, Manifest, ModelRef, Outcome, ReleaseSet, Stage
 from undersky.services.ledger import Actor, Ledger
 from undersky.services.store import Store
@@ -57,6 +60,20 @@ def test_a_claim_without_a_name_gets_one_that_is_fit_for_a_key(ledger: Ledger, s
     ledger.announce(announcement(), BY)
     _, claimed_ = say("claim", "ingest")
     assert ledger.holding(str(claimed_["run"]))
+
+
+def test_a_run_is_pinned_by_hand_and_needs_no_registry_for_it(
+    ledger: Ledger, store: Store, say: Say, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf = Shelf()
+    done = promote(shelf, ledger, store, a_version(shelf, tmp_path, "network-1"), by=BY)
+    code, pinned = say("pin", "--run", "r")
+    assert (code, pinned["run"], pinned["digest"]) == (0, "r", done.release.digest)
+    assert ReleaseSet.from_json(store.get("batches/r/release.json")) == done.release
+    assert main(["pin", "--run", "r"]) == 0
+    text = capsys.readouterr().out
+    assert "correction network-1, version 1" in text
+    assert "next: undersky claim surface --run r" in text
 
 
 def test_surface_work_needs_pinned_models(ledger: Ledger, store: Store, say: Say) -> None:
@@ -113,7 +130,7 @@ def test_migrate_says_the_revision_and_may_be_said_again(
     code, error = say("account", "r")
     assert code == 2
     assert "undersky ledger migrate" in error["error"]["message"]
-    assert say("ledger", "migrate") == say("ledger", "migrate") == (0, {"schema": "0001"})
+    assert say("ledger", "migrate") == say("ledger", "migrate") == (0, {"schema": "0002"})
     assert say("account", "r")[0] == 0
 
 
@@ -132,7 +149,7 @@ def test_index_says_whether_anything_changed(ledger: Ledger, say: Say) -> None:
 def test_what_is_missing_is_named(ledger: Ledger, say: Say, words: tuple[str, ...]) -> None:
     code, error = say(*words)
     assert code == 2
-    assert any(part in error["error"]["message"] for part in ("UNDERSKY_REGISTRY", "is not there"))
+    assert any(part in error["error"]["message"] for part in ("undersky model bootstrap", "is not there"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Verbs of operation: doctor, record, model bootstrap."""
+"""Verbs of operation: doctor, record."""
 
 import argparse
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from undersky.cli.outcome import Outcome, add_verb, jsonable, progress
+from undersky.cli.outcome import Outcome, add_verb
 from undersky.errors import ConfigError
 from undersky.settings import Settings
 
@@ -19,7 +19,7 @@ _STYLES = {"ok": "green", "off": "dim", "failed": "bold red"}
 
 
 def add_verbs(group: "Verbs") -> None:
-    """doctor, record, model bootstrap."""
+    """doctor, record."""
     add_verb(
         group,
         "doctor",
@@ -39,29 +39,6 @@ def add_verbs(group: "Verbs") -> None:
         "--out", type=Path, default=Path("tests/upstream/items"), metavar="DIR",
         help="where Items are kept (default tests/upstream/items)",
     )  # fmt: skip
-    _add_model(group)
-
-
-def _add_model(group: "Verbs") -> None:
-    summary = "Models in the registry."
-    parser = group.add_parser("model", help=summary, description=summary)
-    inner = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    boot = add_verb(
-        inner,
-        "bootstrap",
-        bootstrap,
-        summary="Make the shipped model the champion, with its verdict, where there is none.",
-        example="undersky model bootstrap",
-    )
-    boot.add_argument(
-        "--suite", default="direct-6s", help="frozen suite it is evaluated on (default direct-6s)"
-    )
-    boot.add_argument(
-        "--model", default="learned", help="`learned` (default), `physics`, or the folder of a model package"
-    )
-    boot.add_argument(
-        "--limit", type=int, metavar="N", help="scenes of the suite, evenly spread (default all)"
-    )
 
 
 def doctor(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:  # noqa: ARG001
@@ -108,35 +85,3 @@ def record(arguments: argparse.Namespace, settings: Settings, screen: Console) -
             console.print(f"{each.path}\n  {each.id} {what}: {each.sentence}", markup=False)
 
     return Outcome({"recorded": rows}, show)
-
-
-def bootstrap(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:
-    """`undersky model bootstrap`."""
-    from undersky.cli.person import person  # noqa: PLC0415  they load what others don't
-    from undersky.services.opened import open_registry  # noqa: PLC0415
-    from undersky.stages.bootstrap import BootstrapOptions, bootstrap  # noqa: PLC0415
-
-    with progress(screen, "evaluating") as told:
-        options = BootstrapOptions(
-            by=person().run,
-            suite=arguments.suite,
-            limit=arguments.limit,
-            model=arguments.model,
-            workers=settings.threads,
-            progress=told,
-        )
-        done = bootstrap(open_registry(settings), options)
-    result = {
-        "model": done.champion.name,
-        "version": done.champion.number,
-        "label": done.champion.label,
-        "digest": done.champion.digest,
-        "changed": done.changed,
-        "page": done.page,
-        "sentence": done.sentence,
-        "seconds": done.seconds,
-        "metrics": done.verdict.metrics if done.verdict is not None else None,
-    }
-    return Outcome(
-        jsonable(result), lambda console: console.print(f"{done.sentence}\n  {done.page}", markup=False)
-    )

@@ -3,7 +3,7 @@
 import argparse
 
 from undersky import __version__
-from undersky.cli import areas, batches, by_hand, operations, scenes, steps, training
+from undersky.cli import areas, batches, by_hand, campaigns, models, operations, scenes, steps, training
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -18,6 +18,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"undersky {__version__}")
     group = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verbs in (by_hand, training, areas, scenes, operations, steps, batches):
+    for verbs in (by_hand, training, models, areas, scenes, campaigns, operations, steps, batches):
         verbs.add_verbs(group)
     return parser

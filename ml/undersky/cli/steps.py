@@ -59,7 +59,7 @@ def _add_pin(group: "Verbs") -> None:
         group,
         "pin",
         pin,
-        summary="Resolve the champion of every model, verify it, and copy it to where workers find it.",
+        summary="Let a run work with the newest release set, its models verified where workers find them.",
         example="undersky pin --run by-hand-7",
     )
     parser.add_argument("--run", metavar="ID", help=_RUN)
@@ -163,11 +163,11 @@ def discover(arguments: argparse.Namespace, settings: Settings, screen: Console)
 def pin(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:
     """`undersky pin`."""
     from undersky.flow.pin import pin  # noqa: PLC0415  the verb's own needs
-    from undersky.services.opened import open_registry, open_store  # noqa: PLC0415
+    from undersky.services.opened import open_ledger, open_registry, open_store  # noqa: PLC0415
 
     run = arguments.run or _by_hand().run
-    with screen.status("asking the registry"):
-        release = pin(open_registry(settings), open_store(settings), run=run)
+    with screen.status("looking at the release"), closing(open_ledger(settings)) as ledger:
+        release = pin(ledger, open_store(settings), run=run, open_registry=lambda: open_registry(settings))
 
     def show(console: Console) -> None:
         console.print(f"run {run} works with release set {release.digest[:12]}")
