@@ -1,8 +1,8 @@
 """Past dates, without delaying fresh scenes.
 
 An area that begins in the past has its past scenes in the **historical lane**, and so has everything that
-is re-made on request. This DAG does with that lane what `ingest_acquisitions` and `surface_maps` do with
-the fresh one.
+is re-made on request, and every campaign (`reprocess`), of which each run takes a few scenes. This DAG does
+with that lane what `ingest_acquisitions` and `surface_maps` do with the fresh one.
 
 Fresh scenes never wait for it: every task here takes a slot of the pool `historical` and has the lowest
 weight, so that a free worker goes to a fresh scene first. **To go faster**, give the pool more slots
@@ -16,15 +16,20 @@ happened, and names it**; clearing any task is safe.
 
 from datetime import timedelta
 
-from airflow.sdk import Param, chain, dag
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag
 
+from undersky_airflow.assets import CAMPAIGN_GOES_ON, CAMPAIGN_STARTED
+from undersky_airflow.campaign_steps import feed, go_on
 from undersky_airflow.defaults import HISTORICAL
 from undersky_airflow.groups import ingest_batch, surface_batch
 from undersky_airflow.steps import account, claim_ingest, claim_surface, discover, index, pin
 
 
 @dag(
-    schedule="*/20 * * * *",
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("*/20 * * * *", timezone="UTC"),
+        assets=CAMPAIGN_STARTED | CAMPAIGN_GOES_ON,
+    ),
     catchup=False,
     max_active_runs=2,
     dagrun_timeout=timedelta(hours=24),
@@ -57,8 +62,9 @@ def historical_scenes() -> None:
     ingested = ingest_batch.partial(lane="historical").expand(batch=wanted)
     valid = claim_surface(lane="historical", release=models)
     chain(searched, wanted)
-    chain(ingested, models)
-    chain(surface_batch.partial(lane="historical").expand(batch=valid), index(), account(searched))
+    chain(ingested, feed(), models)
+    corrected = surface_batch.partial(lane="historical").expand(batch=valid)
+    chain(corrected, index(), go_on(), account(searched))
 
 
 historical_scenes()

@@ -10,10 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ml" / "undersky"
 
-CORE = {"errors", "refs", "bands", "quality", "grid", "scene", "tiles", "strict_yaml"}
+CORE = {"errors", "refs", "judgement", "bands", "quality", "grid", "scene", "tiles", "strict_yaml"}
 CORE_MAY = {
     "errors": set(),
     "refs": set(),
+    "judgement": {"refs"},
     "tiles": {"errors"},
     "strict_yaml": set(),
     "quality": set(),
@@ -36,13 +37,17 @@ MAY_IMPORT = {
     "training": {"datasets", "models", "atmosphere", "evaluation", "inference"},
     "flow": {"services", "settings"},
     "batch": {"stages", "services", "settings", "sensors", "validation", "stac", "raster"},
+    "release": {
+        *("stages", "services", "settings", "models", "evaluation", "training", "datasets", "inference"),
+        "batch",  # its scratch folders alone
+    },
     "settings": set(),
     "log": set(),
     "stages": {
         *("sensors", "atmosphere", "raster", "models", "services", "stac", "synth", "validation"),
         *("datasets", "inference", "evaluation", "training"),
     },
-    "cli": {"stages", "flow", "batch", "settings", "log", "services"},
+    "cli": {"stages", "flow", "batch", "release", "settings", "log", "services"},
     "__main__": {"cli"},
 }
 OWNERS = {

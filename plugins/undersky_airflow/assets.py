@@ -15,6 +15,20 @@ VALID_ACQUISITIONS = Asset(
 )
 """A fresh batch of Level-1 scenes was ingested and judged."""
 
+CAMPAIGN_STARTED = Asset(
+    name="campaign_started",
+    uri="x-undersky://campaigns/started",
+    group="undersky",
+)
+"""Somebody agreed to a campaign: the historical lane has work."""
+
+CAMPAIGN_GOES_ON = Asset(
+    name="campaign_goes_on",
+    uri="x-undersky://campaigns/goes-on",
+    group="undersky",
+)
+"""A run of the historical lane ended, and a campaign has scenes left."""
+
 SURFACE_PRODUCTS = Asset(
     name="surface_products",
     uri="x-undersky://products/surface",

@@ -21,5 +21,8 @@ FRESH: dict[str, Any] = {
 }
 """Fresh scenes go first."""
 
+MODELS: dict[str, Any] = {**FRESH, "priority_weight": 10}
+"""The model flow: after fresh scenes, before past ones."""
+
 HISTORICAL: dict[str, Any] = {**FRESH, "priority_weight": 1, "pool": "historical"}
 """Past scenes have a pool of their own and the lowest weight, their light steps too."""

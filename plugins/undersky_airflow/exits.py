@@ -12,6 +12,7 @@ one fails, and the others of the batch are done.
 """
 
 import signal
+from collections.abc import Sequence
 from datetime import timedelta
 
 from airflow.sdk import Context, RetryDecision, RetryPolicy
@@ -32,27 +33,28 @@ class StageCrashed(AirflowException):
     """The stage ended in a way that nobody planned."""
 
 
-def accept(code: int, *, stage: str, batch: str) -> None:
+def accept(code: int, arguments: Sequence[str]) -> None:
     """Returns where the exit code is 0.
 
     Args:
         code: Exit code of the stage; negative for a signal, as `subprocess` has it.
-        stage: Verb of the stage, for the message.
-        batch: Address of the batch, for the message.
+        arguments: Of the command that ran, for the message.
 
     Raises:
-        AirflowFailException: A setting is wrong.
+        AirflowFailException: A setting is wrong, or a model or its data is refused.
         StageUnfinished: Some scenes are to be tried again.
         StageCrashed: Anything else.
     """
     if code == 0:
         return
-    where = f"`undersky batch {stage} {batch}`"
+    where = f"`undersky {' '.join(arguments)}`"
     if code == ConfigError.exit_code:
         message = f"{where} refuses its settings (exit 2): correct what it names; a later run tries again"
         raise AirflowFailException(message)
+    if code == DataError.exit_code:
+        raise AirflowFailException(f"{where} refuses what it was given (exit 3): see its last lines above")
     if code == ServiceError.exit_code:
-        raise StageUnfinished(f"{where} has scenes to try again (exit 75): a service failed, see above")
+        raise StageUnfinished(f"{where} has work to try again (exit 75): a service failed, see above")
     raise StageCrashed(f"{where} ended unexpectedly ({_spelled(code)}): see its last lines above")
 
 

@@ -1,4 +1,4 @@
-"""Buttons on a task: where the products of its batch, their Data Docs and the model version can be seen."""
+"""Buttons on a task: where products, their Data Docs, a model version and its review page can be seen."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -47,7 +47,14 @@ class ModelLink(_BatchLink):
     name = "Model version"
 
 
-LINKS = (ProductsLink(), DataDocsLink(), ModelLink())
+class ReportLink(_BatchLink):
+    """The page on which candidate and champion are compared."""
+
+    name = "Report"
+
+
+LINKS = (ProductsLink(), DataDocsLink(), ModelLink(), ReportLink())
+PRODUCTS, DATA_DOCS, MODEL_VERSION, REPORT = LINKS
 
 
 def public(href: str | None, settings: Settings) -> str | None:

@@ -10,10 +10,10 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 from kubernetes.client import models as k8s
 
-from undersky.refs import Stage
+from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings, needed
 from undersky_airflow.actors import run_key
-from undersky_airflow.runners import Task
+from undersky_airflow.runners import FOR_SOME, Task
 
 SCRATCH = "/scratch"
 GRACE_S = 60
@@ -33,14 +33,19 @@ class Room:
     """Disk for working files; the pod is evicted beyond."""
     secrets: tuple[str, ...]
     """Kubernetes Secrets whose keys become environment variables."""
+    gpus: int = 0
+    """NVIDIA GPUs; they are limited to what is requested."""
 
 
 _STORE = ("undersky-store",)
-ROOMS = {
+ROOMS: Mapping[Stage | ReleaseStage, Room] = {
     Stage.INGEST: Room("500m", "1Gi", "2Gi", (*_STORE, "undersky-providers")),
     Stage.VALIDATE_L1: Room("1", "2Gi", "6Gi", _STORE),
     Stage.CORRECT: Room("2", "3Gi", "12Gi", _STORE),
     Stage.VALIDATE_SURFACE: Room("1", "2Gi", "6Gi", _STORE),
+    ReleaseStage.DATASET: Room("2", "6Gi", "12Gi", _STORE),
+    ReleaseStage.TRAIN: Room("4", "12Gi", "12Gi", (*_STORE, "undersky-trainer"), gpus=1),
+    ReleaseStage.EVALUATE: Room("4", "6Gi", "6Gi", (*_STORE, "undersky-trainer")),
 }
 
 
@@ -71,9 +76,9 @@ class StagePod(KubernetesPodOperator):
                 "app.kubernetes.io/name": "undersky",
                 "app.kubernetes.io/component": "stage",
                 "undersky/stage": str(task.stage),
-                "undersky/batch": task.batch.split("/")[-2],
+                "undersky/batch": task.href.split("/")[-2][-63:].strip("-_."),
             },
-            env_vars=_environment(settings),
+            env_vars=_environment(settings, task.stage),
             env_from=[
                 k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=name)) for name in room.secrets
             ],
@@ -152,7 +157,7 @@ def exit_code(pod: k8s.V1Pod | None, container: str) -> int | None:
     return None
 
 
-def _environment(settings: Settings) -> list[k8s.V1EnvVar]:
+def _environment(settings: Settings, stage: Stage | ReleaseStage) -> list[k8s.V1EnvVar]:
     """Settings of a stage that are no secrets, and every temporary file in the scratch volume."""
     values = {
         "UNDERSKY_STORE": settings.store,
@@ -167,12 +172,16 @@ def _environment(settings: Settings) -> list[k8s.V1EnvVar]:
         "HOME": SCRATCH,
         "PYTHONUNBUFFERED": "1",
     }
+    if stage in FOR_SOME["UNDERSKY_REGISTRY"]:
+        values["UNDERSKY_REGISTRY"] = settings.registry
     return [k8s.V1EnvVar(name=name, value=value) for name, value in values.items() if value is not None]
 
 
 def _resources(room: Room) -> k8s.V1ResourceRequirements:
     """Memory and disk are limited to what is requested; processor time may be borrowed."""
     held = {"memory": room.memory, "ephemeral-storage": room.scratch}
+    if room.gpus:
+        held["nvidia.com/gpu"] = str(room.gpus)
     return k8s.V1ResourceRequirements(requests={"cpu": room.cpu, **held}, limits=held)
 
 

@@ -1,6 +1,7 @@
 """What a stage runs in: a child process, or a pod. One Protocol, two runners; nothing else tells them apart.
 
-Both run `undersky batch STAGE HREF`, which sees the store alone: no ledger, no registry, no Airflow.
+Both run `undersky batch STAGE HREF`, which sees the store alone: no ledger, no registry, no Airflow; or
+`undersky model stage STAGE HREF`, which tells the registry of its training besides, as the trainer's account.
 """
 
 import os
@@ -14,24 +15,30 @@ from typing import Protocol
 from airflow.sdk import Context
 
 from undersky.errors import ConfigError
-from undersky.refs import Stage
+from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings
 from undersky_airflow.child import Child
 
 Say = Callable[[str], None]
 
-KEPT_FROM_STAGES = ("AIRFLOW", "_AIRFLOW", "MLFLOW", "UNDERSKY_LEDGER", "UNDERSKY_REGISTRY", "PG")
-"""Beginnings of variables that no stage gets: passwords of services that are none of its business. The logins
-of providers, UNDERSKY_CREDENTIALS, are for ingest alone."""
+KEPT_FROM_STAGES = ("AIRFLOW", "_AIRFLOW", "UNDERSKY_LEDGER", "UNDERSKY_RELEASE_LOGIN", "PG")
+"""Beginnings of variables that no stage gets: passwords of services that are none of its business."""
+FOR_SOME: Mapping[str, tuple[str, ...]] = {
+    "UNDERSKY_CREDENTIALS": (Stage.INGEST,),
+    "UNDERSKY_REGISTRY": (ReleaseStage.TRAIN, ReleaseStage.EVALUATE),
+    "UNDERSKY_TRAINER_LOGIN": (ReleaseStage.TRAIN, ReleaseStage.EVALUATE),
+    "MLFLOW": (ReleaseStage.TRAIN, ReleaseStage.EVALUATE),
+}
+"""Beginnings of variables that these stages get, and no other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """One try of a stage."""
 
-    stage: Stage
-    batch: str
-    """Address of `batch.json`."""
+    stage: Stage | ReleaseStage
+    href: str
+    """Address of what is to be done: of `batch.json`, or `order.json`."""
     timeout: timedelta
     name: str
     """Id of the task."""
@@ -39,7 +46,8 @@ class Task:
     @property
     def arguments(self) -> list[str]:
         """Of the command `undersky`."""
-        return ["batch", str(self.stage), self.batch]
+        verb = ("model", "stage") if isinstance(self.stage, ReleaseStage) else ("batch",)
+        return [*verb, str(self.stage), self.href]
 
 
 class Runner(Protocol):
@@ -117,9 +125,9 @@ def runner_for(settings: Settings, say: Say) -> Runner:
     return PodRunner(settings, say) if settings.runtime == "kubernetes" else ProcessRunner(settings, say)
 
 
-def stage_environment(stage: Stage, environment: Mapping[str, str]) -> dict[str, str]:
+def stage_environment(stage: Stage | ReleaseStage, environment: Mapping[str, str]) -> dict[str, str]:
     """What a stage gets of a task's environment. It says how each scene ends, as it happens."""
-    kept_back = KEPT_FROM_STAGES if stage == Stage.INGEST else (*KEPT_FROM_STAGES, "UNDERSKY_CREDENTIALS")
+    kept_back = (*KEPT_FROM_STAGES, *(name for name, stages in FOR_SOME.items() if stage not in stages))
     given = {name: value for name, value in environment.items() if not name.startswith(kept_back)}
     # COLUMNS: tables for people would be folded to the 80 columns of a terminal that is not there.
     return {"UNDERSKY_LOG_LEVEL": "info", "COLUMNS": "200", **given, "PYTHONUNBUFFERED": "1"}

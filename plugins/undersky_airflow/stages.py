@@ -91,7 +91,7 @@ class StageOperator(BaseOperator):
     def _go(self, context: Context, event: Mapping[str, object] | None) -> None:
         task = Task(self.stage, self._href(), NEEDS[self.stage].timeout, self.task_id)
         self._runner = runner_for(read_settings(), self.log.info)
-        accept(self._runner.run(task, context, event), stage=self.stage, batch=task.batch)
+        accept(self._runner.run(task, context, event), task.arguments)
 
     def _href(self) -> str:
         return cast("Card", self.batch)["href"]  # a card, once templates are rendered

@@ -17,7 +17,7 @@ from undersky_airflow.defaults import SEARCH_TIMEOUT
 from undersky_airflow.desk import desk
 from undersky_airflow.failures import failed_searches, failed_tasks
 from undersky_airflow.forms import decide
-from undersky_airflow.links import LINKS, public
+from undersky_airflow.links import DATA_DOCS, MODEL_VERSION, PRODUCTS, public
 from undersky_airflow.operators import found_out, step
 from undersky_airflow.plain import plain
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from undersky.services.ledger import Work
 
 log = logging.getLogger(__name__)
-
-PRODUCTS, DATA_DOCS, MODEL_VERSION = LINKS
 
 ANYWAY = TriggerRule.ALL_DONE
 """It runs whatever became of the tasks before."""
@@ -61,7 +59,12 @@ def pin(lane: Lane) -> object:
     with desk(context) as at:
         if not at.has_surface_work(Lane(lane)):
             raise AirflowSkipException("no scene waits for its product: nothing to pin models for")
-        release = resolve(open_registry(at.settings), at.store, run=run_key(context))
+        release = resolve(
+            at.ledger,
+            at.store,
+            run=run_key(context),
+            open_registry=lambda: open_registry(at.settings),
+        )
     found_out(Model_version=release.models[0].page if release.models else None)
     return release.to_json()
 
@@ -141,10 +144,15 @@ def publish(batch: Card) -> object:
 
 @step(trigger_rule=ANYWAY)
 def index() -> object:
-    """Rebuilds what searches find, from the ledger, where something was published."""
+    """Rebuilds what searches find, from the ledger, where something was published.
+
+    What was published while its model was taken back is deprecated first.
+    """
     from undersky.flow.index import index as rebuild
+    from undersky.flow.rollback import deprecate
 
     with desk(get_current_context()) as at:
+        deprecate(at.ledger, at.store, by=at.by, commit=at.settings.commit)
         return plain(rebuild(at.ledger, at.store, public_url=at.settings.public_url))
 
 

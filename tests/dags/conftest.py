@@ -9,10 +9,11 @@ from fixtures_airflow import ROOT, airflow_database, run_python  # noqa: F401  a
 
 PARSE = """
 import json, sys, time, warnings
+from datetime import timedelta
 warnings.simplefilter("error")
 import airflow.sdk
 loaded = time.perf_counter()
-import historical_scenes, ingest_acquisitions, manage_scenes, surface_maps
+import historical_scenes, ingest_acquisitions, manage_scenes, model_release, reprocess, surface_maps
 parsed = time.perf_counter()
 warnings.resetwarnings()
 modules = sorted({name.split(".")[0] for name in sys.modules})
@@ -20,7 +21,9 @@ from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
 dags = {}
-for module in (historical_scenes, ingest_acquisitions, manage_scenes, surface_maps):
+for module in (
+    historical_scenes, ingest_acquisitions, manage_scenes, model_release, reprocess, surface_maps
+):
     function = getattr(module, module.__name__)
     for dag in (function(),):
         wire = json.loads(json.dumps(DagSerialization.to_dict(dag)))
@@ -28,6 +31,7 @@ for module in (historical_scenes, ingest_acquisitions, manage_scenes, surface_ma
         dags[dag.dag_id] = {
             "doc": dag.doc_md,
             "schedule": type(dag.timetable).__name__,
+            "woken_by": sorted(asset.name for _, asset in back.timetable.asset_condition.iter_assets()),
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
             "timeout": dag.dagrun_timeout.total_seconds(),
@@ -46,7 +50,10 @@ for module in (historical_scenes, ingest_acquisitions, manage_scenes, surface_ma
                     "mapped": task.get_closest_mapped_task_group() is not None,
                     "rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
                     "pool": task.pool,
-                    "timeout": task.execution_timeout.total_seconds(),
+                    "timeout": (task.execution_timeout or timedelta()).total_seconds(),
+                    "response": (getattr(task, "response_timeout", None) or timedelta()).total_seconds(),
+                    "kind": type(task).__name__,
+                    "form": sorted(task.params) if "Approval" in str(type(task).__mro__) else [],
                     "retries": task.retries,
                     "policy": type(task.retry_policy).__name__,
                     "weight": back.get_task(task.task_id).priority_weight,

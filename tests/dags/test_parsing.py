@@ -5,7 +5,10 @@ from typing import Any
 
 from fixtures_airflow import ROOT, run_python
 
-DAGS = {"ingest_acquisitions", "surface_maps", "historical_scenes", "manage_scenes"}
+DAGS = {
+    *("ingest_acquisitions", "surface_maps", "historical_scenes", "manage_scenes"),
+    *("model_release", "reprocess"),
+}
 HEAVY = {
     *("numpy", "pandas", "torch", "mlflow", "rasterio", "great_expectations", "kubernetes", "boto3"),
     *("pystac", "pystac_client", "rustac", "scipy"),

@@ -54,6 +54,9 @@ def test_its_function_has_its_name_and_its_docstring_is_shown(file: Path) -> Non
     assert "doc_md=__doc__" in file.read_text(encoding="utf-8")
 
 
+CORE = {"refs", "errors", "settings", "judgement"}
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda file: file.stem)
 def test_plugins_hold_no_rule_of_the_field(file: Path) -> None:
     """Core values at the top; services and flow within functions, when a task runs; stages never."""
@@ -69,10 +72,10 @@ def test_plugins_hold_no_rule_of_the_field(file: Path) -> None:
         if not isinstance(node, ast.ImportFrom) or not str(node.module).startswith("undersky."):
             continue
         room = str(node.module).split(".")[1]
-        core = room in {"refs", "errors", "settings"}
+        core = room in CORE
         later = room in {"flow", "services"} and id(node) not in top
         assert core or later, f"{file.name}:{node.lineno} imports {node.module}"
-        assert id(node) not in guarded or room in {"flow", "services", "refs", "errors", "settings"}
+        assert id(node) not in guarded or room in {"flow", "services", *CORE}
 
 
 def test_only_the_pods_file_knows_kubernetes() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from undersky.errors import ConfigError, DataError, Reason, ServiceError
 
-WHERE = {"stage": "correct", "batch": "s3://bucket/batches/run/000/batch.json"}
+ARGUMENTS = ["batch", "correct", "s3://bucket/batches/run/000/batch.json"]
 
 
 def _decision(error: BaseException, *, attempt: int = 1, max_tries: int = 3) -> tuple[str, timedelta | None]:
@@ -19,7 +19,7 @@ def _decision(error: BaseException, *, attempt: int = 1, max_tries: int = 3) -> 
 def test_exit_0_is_a_success() -> None:
     from undersky_airflow.exits import accept
 
-    accept(0, **WHERE)
+    accept(0, ARGUMENTS)
 
 
 def test_a_wrong_setting_fails_without_a_retry() -> None:
@@ -28,26 +28,35 @@ def test_a_wrong_setting_fails_without_a_retry() -> None:
     from undersky_airflow.exits import accept
 
     with pytest.raises(AirflowFailException, match=r"undersky batch correct s3://.*exit 2"):
-        accept(2, **WHERE)
+        accept(2, ARGUMENTS)
+
+
+def test_a_refused_model_fails_without_a_retry() -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from undersky_airflow.exits import accept
+
+    with pytest.raises(AirflowFailException, match=r"undersky model stage evaluate s3://.*exit 3"):
+        accept(3, ["model", "stage", "evaluate", "s3://bucket/releases/run/order.json"])
 
 
 def test_unfinished_scenes_are_tried_again_after_a_wait_that_doubles() -> None:
     from undersky_airflow.exits import StageUnfinished, accept
 
     with pytest.raises(StageUnfinished) as caught:
-        accept(75, **WHERE)
+        accept(75, ARGUMENTS)
     waits = [_decision(caught.value, attempt=attempt) for attempt in (1, 2, 3)]
     assert waits == [("retry", timedelta(seconds=seconds)) for seconds in (20, 40, 80)]
 
 
 @pytest.mark.parametrize(
-    ("code", "spelled"), [(1, "exit 1"), (-9, "SIGKILL"), (137, "SIGKILL"), (-11, "SIGSEGV"), (3, "exit 3")]
+    ("code", "spelled"), [(1, "exit 1"), (-9, "SIGKILL"), (137, "SIGKILL"), (-11, "SIGSEGV"), (4, "exit 4")]
 )
 def test_any_other_end_is_unexpected_and_named(code: int, spelled: str) -> None:
     from undersky_airflow.exits import StageCrashed, accept
 
     with pytest.raises(StageCrashed, match=spelled):
-        accept(code, **WHERE)
+        accept(code, ARGUMENTS)
 
 
 def test_a_killed_stage_is_tried_until_it_knows_which_scene_kills_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures_airflow import context
 from undersky.errors import ConfigError
-from undersky.refs import Stage
+from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings
 
 RELEASES = ("1.33", "1.35", "1.37")
@@ -18,10 +18,14 @@ SETTINGS = Settings(
     worker_image="registry.example/undersky-worker:1",
     store="s3://undersky",
     s3_endpoint="https://s3.example",
+    registry="https://mlflow.example",
+    release_login="release:hidden",
+    trainer_login="trainer:hidden",
     ledger="postgresql://secret@host/ledger",
     credentials="topsecret",
 )
-each_stage = pytest.mark.parametrize("stage", list(Stage))
+AnyStage = Stage | ReleaseStage
+each_stage = pytest.mark.parametrize("stage", [*Stage, *ReleaseStage])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,7 +39,7 @@ def _no_cluster() -> Iterator[None]:
     patch.undo()
 
 
-def _pod(stage: Stage, *, settings: Settings = SETTINGS, **facts: Any) -> dict[str, Any]:
+def _pod(stage: AnyStage, *, settings: Settings = SETTINGS, **facts: Any) -> dict[str, Any]:
     """The request as JSON."""
     from kubernetes.client import ApiClient
 
@@ -43,6 +47,8 @@ def _pod(stage: Stage, *, settings: Settings = SETTINGS, **facts: Any) -> dict[s
     from undersky_airflow.runners import Task
 
     href = "s3://undersky/batches/surface_maps.scheduled__2026-11-22T18-30-00-00-00.3f2a91/007/batch.json"
+    if isinstance(stage, ReleaseStage):
+        href = f"s3://undersky/releases/model_release.manual__{'x' * 70}.3f2a91/order.json"
     task = Task(stage, href, timedelta(hours=1), f"surface_batch.{stage.replace('-', '_')}")
     pod = StagePod.for_task(task, settings)
     there = context(**facts)
@@ -54,7 +60,7 @@ def _pod(stage: Stage, *, settings: Settings = SETTINGS, **facts: Any) -> dict[s
 @each_stage
 @pytest.mark.oracle
 @pytest.mark.parametrize("release", RELEASES)
-def test_three_releases_of_kubernetes_take_it(stage: Stage, release: str) -> None:
+def test_three_releases_of_kubernetes_take_it(stage: AnyStage, release: str) -> None:
     import kubernetes_validate
 
     kubernetes_validate.validate(_pod(stage), release, strict=True)
@@ -71,15 +77,16 @@ def test_the_schema_would_catch_a_misspelled_field() -> None:
 
 
 @each_stage
-def test_it_runs_the_verb_that_everybody_can_type(stage: Stage) -> None:
+def test_it_runs_the_verb_that_everybody_can_type(stage: AnyStage) -> None:
     (container,) = _pod(stage)["spec"]["containers"]
     assert container["command"] == ["undersky"]
-    assert container["args"][:2] == ["batch", str(stage)]
+    verb = ["model", "stage"] if isinstance(stage, ReleaseStage) else ["batch"]
+    assert container["args"][:-1] == [*verb, str(stage)]
     assert container["image"] == "registry.example/undersky-worker:1"
 
 
 @each_stage
-def test_it_satisfies_the_restricted_standard(stage: Stage) -> None:
+def test_it_satisfies_the_restricted_standard(stage: AnyStage) -> None:
     spec = _pod(stage)["spec"]
     (container,) = spec["containers"]
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -96,7 +103,7 @@ def test_it_satisfies_the_restricted_standard(stage: Stage) -> None:
 
 
 @each_stage
-def test_the_only_place_to_write_is_a_scratch_of_bounded_size(stage: Stage) -> None:
+def test_the_only_place_to_write_is_a_scratch_of_bounded_size(stage: AnyStage) -> None:
     spec = _pod(stage)["spec"]
     (container,) = spec["containers"]
     (volume,), (mount,) = spec["volumes"], container["volumeMounts"]
@@ -107,7 +114,7 @@ def test_the_only_place_to_write_is_a_scratch_of_bounded_size(stage: Stage) -> N
 
 
 @each_stage
-def test_memory_and_disk_are_limited_to_what_is_requested(stage: Stage) -> None:
+def test_memory_and_disk_are_limited_to_what_is_requested(stage: AnyStage) -> None:
     resources = _pod(stage)["spec"]["containers"][0]["resources"]
     for kind in ("memory", "ephemeral-storage"):
         assert resources["requests"][kind] == resources["limits"][kind]
@@ -115,17 +122,39 @@ def test_memory_and_disk_are_limited_to_what_is_requested(stage: Stage) -> None:
 
 
 @each_stage
-def test_secrets_come_by_reference_and_the_ledger_never(stage: Stage) -> None:
+def test_secrets_come_by_reference_and_the_ledger_never(stage: AnyStage) -> None:
     pod = _pod(stage)
     assert "secret@host" not in str(pod)
     assert "topsecret" not in str(pod)
+    assert "hidden" not in str(pod)
     names = [each["secretRef"]["name"] for each in pod["spec"]["containers"][0]["envFrom"]]
-    providers = ["undersky-providers"] if stage == Stage.INGEST else []
-    assert names == ["undersky-store", *providers]
+    more = {
+        Stage.INGEST: ["undersky-providers"],
+        ReleaseStage.TRAIN: ["undersky-trainer"],
+        ReleaseStage.EVALUATE: ["undersky-trainer"],
+    }
+    assert names == ["undersky-store", *more.get(stage, [])]
 
 
 @each_stage
-def test_it_ends_by_itself_and_is_never_restarted_in_place(stage: Stage) -> None:
+def test_only_a_training_gets_a_gpu_and_only_what_tells_the_registry_its_address(stage: AnyStage) -> None:
+    (container,) = _pod(stage)["spec"]["containers"]
+    resources = container["resources"]
+    gpus = "1" if stage == ReleaseStage.TRAIN else None
+    assert resources["limits"].get("nvidia.com/gpu") == resources["requests"].get("nvidia.com/gpu") == gpus
+    values = {each["name"]: each["value"] for each in container["env"]}
+    tells = stage in (ReleaseStage.TRAIN, ReleaseStage.EVALUATE)
+    assert values.get("UNDERSKY_REGISTRY") == ("https://mlflow.example" if tells else None)
+
+
+def test_the_labels_of_a_release_fit_however_long_its_run_is_named() -> None:
+    labels = _pod(ReleaseStage.TRAIN)["metadata"]["labels"]
+    assert all(len(value) <= 63 for value in labels.values())
+    assert labels["undersky/batch"].endswith(".3f2a91")
+
+
+@each_stage
+def test_it_ends_by_itself_and_is_never_restarted_in_place(stage: AnyStage) -> None:
     spec = _pod(stage)["spec"]
     assert spec["activeDeadlineSeconds"] == 3600
     assert spec["terminationGracePeriodSeconds"] == 60

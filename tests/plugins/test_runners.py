@@ -11,7 +11,7 @@ import pytest
 
 from fixtures_airflow import context
 from undersky.errors import ConfigError
-from undersky.refs import Stage
+from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings
 
 HREF = "s3://bucket/batches/run/000/batch.json"
@@ -84,6 +84,31 @@ def test_the_logins_of_providers_are_for_ingest_alone(
     monkeypatch.setenv("UNDERSKY_CREDENTIALS", "{}")
     _, said = _run(tmp_path, "import os; print('UNDERSKY_CREDENTIALS' in os.environ)", Stage.INGEST)
     assert said[1] == "True"
+
+
+def test_a_stage_of_the_model_flow_is_a_verb_too() -> None:
+    from undersky_airflow.runners import Task
+
+    order = "s3://bucket/releases/run/order.json"
+    task = Task(ReleaseStage.TRAIN, order, timedelta(days=2), "train")
+    assert task.arguments == ["model", "stage", "train", order]
+
+
+@pytest.mark.parametrize("stage", [*Stage, *ReleaseStage])
+def test_each_stage_gets_the_logins_that_are_its_business_and_no_other(stage: Stage | ReleaseStage) -> None:
+    from undersky_airflow.runners import stage_environment
+
+    trainers = {"UNDERSKY_REGISTRY", "UNDERSKY_TRAINER_LOGIN", "MLFLOW_TRACKING_USERNAME"}
+    nobodys = {"UNDERSKY_RELEASE_LOGIN", "UNDERSKY_LEDGER", "PGPASSWORD", "AIRFLOW__CORE__FERNET_KEY"}
+    everybodys = {"UNDERSKY_STORE", "AWS_SECRET_ACCESS_KEY", "UNDERSKY_SAMPLES"}
+    environment = dict.fromkeys({*trainers, *nobodys, *everybodys, "UNDERSKY_CREDENTIALS"}, "x")
+    seen = {name for name, value in stage_environment(stage, environment).items() if value == "x"}
+    expected = set(everybodys)
+    if stage in (ReleaseStage.TRAIN, ReleaseStage.EVALUATE):
+        expected |= trainers
+    if stage == Stage.INGEST:
+        expected |= {"UNDERSKY_CREDENTIALS"}
+    assert seen == expected
 
 
 def test_a_stage_says_how_scenes_end_unless_the_operator_wants_it_quieter(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures_airflow import context
-from undersky.refs import FileRef, Lane, Stage
+from undersky.refs import FileRef, Lane, ReleaseStage, Stage
 from undersky.services.ledger import Actor, Announcement, Ledger
 from undersky.services.store import Store
 
@@ -76,10 +76,12 @@ def _worker(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
 
 
 def test_every_stage_has_its_needs_and_its_room() -> None:
+    from undersky_airflow import releases, stages
     from undersky_airflow.pods import ROOMS
-    from undersky_airflow.stages import NEEDS
 
-    assert set(NEEDS) == set(ROOMS) == set(Stage)
+    assert set(stages.NEEDS) == set(Stage)
+    assert set(releases.NEEDS) == set(ReleaseStage)
+    assert set(ROOMS) == {*Stage, *ReleaseStage}
 
 
 def test_a_stage_that_ends_well_returns_and_its_lease_stands(

@@ -50,8 +50,7 @@ def run_release(
         tell("was done before", stage=str(stage), document=store.href(there))
         return store.get_json(there, DOCUMENTS[stage])
     done = _work(stage)(order, store, settings, tell)
-    # `to_json` leaves out what is None, and these documents must say it: no registry, no dataset kept.
-    store.put(there, done.model_dump_json(indent=1).encode(), content_type="application/json")
+    store.put_json(there, done)
     return done
 
 

@@ -72,6 +72,7 @@ def train(order: ReleaseOrder, store: "Store", settings: Settings, tell: Callabl
         package = put_candidate(store, trained.folder, model=order.model)
         told.finished(trained.figures, _files(trained.folder))
     _forget_checkpoints(bench, store)
+    shutil.rmtree(bench.folder, ignore_errors=True)
     return _document(package, trained, told.run_id)
 
 
