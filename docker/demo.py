@@ -27,12 +27,15 @@ from rich.live import Live
 from showcase import preparing, telling
 from showcase.cast import Expected, made_on, read_expected
 from showcase.flow import Flow
-from showcase.following import Standing, follow, tally
+from showcase.following import Standing, follow, haziest, tally
+from showcase.releasing import Releasing
 
 from undersky.services.ledger import Ledger
 
 FLOW_MINUTES = 20.0
 SETTLE_S = 120.0
+REMAKE_S = 600.0
+SURFACE = "surface reflectance (terrain illumination is not corrected)"
 
 
 class Demo:
@@ -56,7 +59,7 @@ class Demo:
                 good = self._run(stack, ledger)
             finally:
                 ledger.close()
-            if not os.environ.get("ONCE") and sys.stdout.isatty():
+            if self._is_attended:
                 self._stay(stack)
         self.say("stopped, no process left")
         return 0 if good else 1
@@ -79,10 +82,14 @@ class Demo:
             minutes = float(os.environ.get("UNDERSKY_DEMO_MINUTES") or FLOW_MINUTES)
             with self._progress() as show:
                 standings = flow.follow_to_the_end(expected, patience_s=minutes * 60, show=show)
+        remade = _remade(before, standings)
+        with self._timed("models"):
+            released = self._release(stack, ledger, flow, standings)
         with self._timed("settle"):
             quiet = flow.settle_down(patience_s=SETTLE_S)
             findable = self._wait_for_catalog(stack, sum(each.state == "published" for each in standings))
         failed = flow.failed(known)
+        standings = follow(ledger, expected)
         self._tell(stack, standings)
         for dag, run in failed:
             page = f"{stack.site.url('airflow')}/dags/{dag}/runs/{run}"
@@ -91,10 +98,53 @@ class Demo:
             self.say("NOT AS EXPECTED  runs of Airflow are still in progress")
         if not findable:
             self.say("NOT AS EXPECTED  the STAC API does not find every product")
-        remade = _remade(before, standings)
         for scene in remade:
             self.say(f"NOT AS EXPECTED  {scene} was published and was made again")
-        return all(each.is_right for each in standings) and not failed and quiet and findable and not remade
+        good = released and quiet and findable
+        return good and all(each.is_right for each in standings) and not failed and not remade
+
+    def _release(self, stack: Stack, ledger: Ledger, flow: Flow, standings: Sequence[Standing]) -> bool:
+        """The shipped weights take the baseline's place, two scenes show it, a small training is refused."""
+        if len(ledger.releases()) > 1:
+            self.say("the shipped weights were released before: see `undersky model list`")
+            return True
+        releasing = Releasing(stack, flow.api, self.say, attended=self._is_attended)
+        if not releasing.release_shipped():
+            return False
+        hazy = haziest(preparing.upstream(stack.site) / "products", standings)
+        again = releasing.remake([each.expected.scene for each in hazy])
+        refused = releasing.refuse_small()
+        done = again and self._wait_for_remade(stack, ledger, hazy)
+        self._show_better(stack, ledger, hazy)
+        return refused and done
+
+    def _wait_for_remade(self, stack: Stack, ledger: Ledger, scenes: Sequence[Standing]) -> bool:
+        deadline = time.monotonic() + REMAKE_S
+        names = [each.expected for each in scenes]
+        while time.monotonic() < deadline:
+            stack.supervisor.check()
+            now = follow(ledger, names)
+            if all(_is_newer(after, before) for after, before in zip(now, scenes, strict=True)):
+                return True
+            time.sleep(2.0)
+        self.say("NOT AS EXPECTED  the campaign did not make its scenes again in time")
+        return False
+
+    def _show_better(self, stack: Stack, ledger: Ledger, scenes: Sequence[Standing]) -> None:
+        """Each scene by the baseline and by the learned weights, beside what is true."""
+        for number, before in enumerate(scenes, start=1):
+            (after,) = follow(ledger, [before.expected])
+            hrefs = [each.product.href for each in (before, after) if each.product and each.product.href]
+            items = dict(zip(("physics baseline", "learned weights"), hrefs, strict=False))
+            drawn = telling.picture(stack, before.expected.scene, items, name=f"released-{number}.png")
+            if drawn is not None:
+                path, errors = drawn
+                told = ", ".join(f"{caption} {error:.4f}" for caption, error in errors.items())
+                self.say(f"  {before.expected.scene}: mean error against the truth: {told}; {path}")
+
+    @property
+    def _is_attended(self) -> bool:
+        return not os.environ.get("ONCE") and sys.stdout.isatty()
 
     def _expected(self, stack: Stack) -> list[Expected]:
         notes = sorted((preparing.upstream(stack.site) / "expected").glob("*.json"))
@@ -113,8 +163,9 @@ class Demo:
         if shown is not None and shown.product is not None:
             href = telling.public(site, shown.product.href or "")
             item = telling.read_item(fetch(href)[1])
-            if (picture := telling.picture(stack, shown)) is not None:
-                self.say(f"before and after: {picture}")
+            drawn = telling.picture(stack, shown.expected.scene, {SURFACE: shown.product.href or ""})
+            if drawn is not None:
+                self.say(f"before and after: {drawn[0]}")
             snippet = telling.snippet(site, shown, item)
             path = site.folder.path / "snippet.py"
             path.write_text(snippet, encoding="utf-8")
@@ -165,6 +216,16 @@ class Demo:
                 last = line
 
             yield show
+
+
+def _is_newer(after: Standing, before: Standing) -> bool:
+    """Whether another product of the scene is published than was."""
+    return (
+        after.state == "published"
+        and after.product is not None
+        and before.product is not None
+        and after.product.id != before.product.id
+    )
 
 
 def _remade(before: Sequence[Standing], after: Sequence[Standing]) -> list[str]:

@@ -1,10 +1,11 @@
-"""A scene before and after: `drawing SCENE ITEM OUT`, a child process."""
+"""A scene before and after: `drawing SCENE OUT CAPTION=ITEM ...`, a child process."""
 
 import json
 import os
 import sys
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +17,61 @@ import rasterio
 from upstream.products import find_products
 
 from undersky.grid import Floats, Window
-from undersky.raster.browse import before_after, write_picture
+from undersky.raster.browse import side_by_side, true_colour, write_picture
 from undersky.scene import BandSource
 from undersky.sensors import open_scene
+from undersky.synth.truth import read_truth, truth_folder
 
 COLOURS = ("red", "green", "blue")
 MOST_PIXELS = 900
 
 
-def draw(scene_id: str, item_url: str, out: Path) -> None:
-    """The picture lies there: top of atmosphere beside surface reflectance, as anybody reads it."""
+def draw(scene_id: str, items: Mapping[str, str], out: Path) -> dict[str, float]:
+    """The picture lies there: top of atmosphere beside surface reflectance, as anybody reads it.
+
+    Args:
+        scene_id: Of the delivered product.
+        items: Caption to address of the Item; where there are two, the truth of a simulated scene is beside.
+        out: The picture.
+
+    Returns:
+        Caption to the mean absolute error against the truth over the clear pixels, of a simulated scene.
+    """
     folders = tuple(
         Path(name) for name in (os.environ["UPSTREAM"], os.environ.get("UNDERSKY_SAMPLES")) if name
     )
     product = next(p for p in find_products(folders) if p.scene == scene_id)
     scene = open_scene(product.path)
-    with urllib.request.urlopen(item_url) as reply:  # noqa: S310  our own server
-        item = json.load(reply)
-    named = {band.common_name: band.name for band in scene.sensor.bands}
-    surface = [_surface(item, item_url, named[colour]) for colour in COLOURS]
-    toa = [_toa(scene.bands[named[colour]], surface[0].shape) for colour in COLOURS]
-    write_picture(out, before_after((toa[0], toa[1], toa[2]), (surface[0], surface[1], surface[2])))
+    names = {band.common_name: band.name for band in scene.sensor.bands}
+    bands = [names[colour] for colour in COLOURS]
+    surfaces = {caption: [_surface(url, band) for band in bands] for caption, url in items.items()}
+    shape = next(iter(surfaces.values()))[0].shape
+    toa = [_toa(scene.bands[band], shape) for band in bands]
+    panels = {"top of atmosphere": true_colour(*toa)}
+    panels |= {caption: true_colour(*surface) for caption, surface in surfaces.items()}
+    errors = {}
+    if len(items) > 1 and truth_folder(product.path).is_dir():
+        truth = read_truth(truth_folder(product.path))
+        true = [_thinned(truth.surface[band], shape) for band in bands]
+        clear = _thinned(truth.quality, shape) == 0
+        panels["truth"] = true_colour(*true)
+        errors = {caption: _error(surface, true, clear) for caption, surface in surfaces.items()}
+    write_picture(out, side_by_side(panels))
+    return errors
+
+
+def _error(surface: list[Floats], true: list[Floats], clear: np.ndarray) -> float:
+    apart = np.abs(np.stack(surface) - np.stack(true))[:, clear]
+    return float(np.nanmean(apart))
+
+
+def _thinned(values: Any, shape: tuple[int, int]) -> Any:
+    """The nearest pixels of a raster at another shape."""
+    rows, cols = (
+        np.minimum(((np.arange(wanted) + 0.5) * there / wanted).astype(int), there - 1)
+        for wanted, there in zip(shape, values.shape, strict=True)
+    )
+    return values[np.ix_(rows, cols)]
 
 
 def _toa(band: BandSource, shape: tuple[int, int]) -> Floats:
@@ -44,7 +79,9 @@ def _toa(band: BandSource, shape: tuple[int, int]) -> Floats:
     return band.toa_reflectance(Window(0, 0, rows, cols), shape=shape)
 
 
-def _surface(item: dict[str, Any], item_url: str, band: str) -> Floats:
+def _surface(item_url: str, band: str) -> Floats:
+    with urllib.request.urlopen(item_url) as reply:  # noqa: S310  our own server
+        item: dict[str, Any] = json.load(reply)
     href = urllib.parse.urljoin(item_url, item["assets"][band]["href"])
     with rasterio.open(f"/vsicurl/{href}") as raster:
         samples = raster.read(1, masked=True, out_shape=_reduced(raster.shape)).astype("float32")
@@ -58,4 +95,5 @@ def _reduced(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    draw(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    _, SCENE, OUT, *PAIRS = sys.argv
+    print(json.dumps(draw(SCENE, dict(pair.split("=", 1) for pair in PAIRS), Path(OUT))))  # noqa: T201

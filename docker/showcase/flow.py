@@ -12,7 +12,10 @@ from showcase.cast import Expected
 from showcase.following import Standing, follow
 from undersky.services.ledger import Ledger
 
-DAGS = ("ingest_acquisitions", "surface_maps", "historical_scenes", "manage_scenes")
+DAGS = (
+    *("ingest_acquisitions", "surface_maps", "historical_scenes", "manage_scenes"),
+    *("model_release", "reprocess"),
+)
 STARTED = ("ingest_acquisitions", "historical_scenes")
 """Those that nobody else wakes: `surface_maps` is woken by what was ingested."""
 RUNNING = ("queued", "running")

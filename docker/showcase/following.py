@@ -1,9 +1,12 @@
 """Where every announced scene stands, as the ledger has it, held against how it must end."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
 
 from showcase.cast import PUBLISHED, QUARANTINED, SKIPPED, Expected
 from undersky.services.ledger import Acquisition, Ledger, Product, Selection
@@ -77,6 +80,25 @@ def _standing(
         return Standing(expected, state, acquisition.reason, acquisition.sentence, acquisition, product)
     reason = "ok" if product.state == PUBLISHED else product.reason
     return Standing(expected, str(product.state), reason, product.sentence, acquisition, product)
+
+
+def haziest(products: Path, standings: Sequence[Standing], *, count: int = 2) -> list[Standing]:
+    """Published simulated scenes whose true optical depth is farthest from what was assumed."""
+    found = []
+    for standing in standings:
+        made = standing.product.made if standing.product else None
+        name = standing.expected.scene.removesuffix(".SAFE")
+        states = sorted(products.rglob(f"{name}*.truth/state.json"))
+        if standing.state == PUBLISHED and made is not None and made.aot_550 is not None and states:
+            true = json.loads(states[0].read_text(encoding="utf-8"))["aot_550"]
+            found.append((abs(_mean(true) - made.aot_550), standing.expected.scene, standing))
+    return [standing for *_, standing in sorted(found, reverse=True, key=lambda each: each[:2])[:count]]
+
+
+def _mean(values: Any) -> float:
+    if isinstance(values, list):
+        return sum(map(_mean, values)) / len(values)
+    return float(values)
 
 
 def tally(standings: Sequence[Standing]) -> str:

@@ -54,15 +54,17 @@ def _looking(site: Site, folder: Path) -> Component:
     )
 
 
-def bootstrap(site: Site, *, scenes: int = JUDGED_ON) -> None:
-    """A model is in use: the shipped one where nobody chose another."""
-    release = {
-        "MLFLOW_TRACKING_USERNAME": "release",
-        "MLFLOW_TRACKING_PASSWORD": site.secrets.mlflow_release,
-    }
-    command = (sys.executable, "-m", "undersky", "model", "bootstrap", "--limit", str(scenes))
-    environment = {**site.environment, **flow_settings(site), **release}
-    run_once("model", command, site=site, environment=environment, patience_s=600.0)
+def bootstrap(site: Site, *, model: str = "physics", scenes: int = JUDGED_ON) -> None:
+    """A model is in use: the physics baseline where nobody chose another."""
+    verb = ("model", "bootstrap", "--model", model, "--limit", str(scenes))
+    environment = {**site.environment, **flow_settings(site)}
+    run_once(
+        "model",
+        (sys.executable, "-m", "undersky", *verb),
+        site=site,
+        environment=environment,
+        patience_s=600.0,
+    )
 
 
 def _python(site: Site, name: str, script: Path, *arguments: object) -> None:

@@ -74,20 +74,28 @@ def public(site: Site, href: str) -> str:
     return href.replace(f"s3://{BUCKET}/", f"{site.url('s3')}/{BUCKET}/")
 
 
-def picture(stack: Stack, standing: Standing) -> Path | None:
-    """A scene before and after, drawn by a child; None where that failed."""
-    assert standing.product is not None
-    out = stack.site.folder.path / "before-after.png"
-    command = [sys.executable, str(Path(__file__).with_name("drawing.py")), standing.expected.scene]
+def picture(
+    stack: Stack, scene: str, items: Mapping[str, str], *, name: str = "before-after.png"
+) -> tuple[Path, Mapping[str, float]] | None:
+    """A scene before and after, drawn by a child, and its errors against the truth; None where that failed.
+
+    Args:
+        stack: Where it is published.
+        scene: Id of the delivered product.
+        items: Caption to the address of an Item.
+        name: Of the picture, in the stack's folder.
+    """
+    out = stack.site.folder.path / name
+    pairs = [f"{caption}={public(stack.site, href)}" for caption, href in items.items()]
     done = subprocess.run(
-        [*command, public(stack.site, standing.product.href or ""), str(out)],
+        [sys.executable, str(Path(__file__).with_name("drawing.py")), scene, str(out), *pairs],
         env={**stack.environment, "UPSTREAM": str(stack.site.folder.path / "upstream" / "products")},
         capture_output=True,
         text=True,
         check=False,
     )
     (stack.site.folder.logs / "drawing.log").write_text(done.stdout + done.stderr, encoding="utf-8")
-    return out if done.returncode == 0 else None
+    return (out, json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
 
 
 def snippet(site: Site, standing: Standing, item: Mapping[str, object]) -> str:
