@@ -1,4 +1,4 @@
-"""Orders in a store in memory, carried out as `undersky model stage` does; the toy of the trainings is known."""
+"""Orders in a store in memory, carried out as `undersky model stage` does; the trainings' toy is known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
