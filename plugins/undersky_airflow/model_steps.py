@@ -66,7 +66,12 @@ def register(order: str) -> object:
     from undersky.services.opened import open_registry
 
     with desk(get_current_context()) as at:
-        done = add(open_registry(at.settings, "release"), at.store, order)
+        done = add(
+            open_registry(at.settings, "release"),
+            at.store,
+            order,
+            public=lambda address: public(address, at.settings),
+        )
         report = public(done.report or None, at.settings)
         found_out(Model_version=done.page, Report=report)
     version, judgement = done.version, done.judgement

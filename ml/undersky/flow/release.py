@@ -6,6 +6,7 @@ evaluate.json, judgement.json, candidates/... --register--> a version, `candidat
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,13 +78,20 @@ def begin(registry: "Registry", ledger: "Ledger", store: "Store", asked: Asked) 
     return store.href(key)
 
 
-def register(registry: "Registry", store: "Store", href: str) -> Registered:
+def register(
+    registry: "Registry",
+    store: "Store",
+    href: str,
+    *,
+    public: Callable[[str], str | None] = lambda address: address,
+) -> Registered:
     """What the run evaluated is a version, with its judgement; `candidate` points at it unless it is refused.
 
     Args:
         registry: Opened as the account that may register.
         store: The own bucket.
         href: Address of `order.json`.
+        public: An address in the store, as a browser reaches it; None where there is no way to it.
 
     Raises:
         ConfigError: The run evaluated nothing.
@@ -103,6 +111,7 @@ def register(registry: "Registry", store: "Store", href: str) -> Registered:
             files={"report.html": store.get(store.key(evaluated.page))},
             card=model_card(header, judgement),
             run_id=evaluated.mlflow_run,
+            tags={"undersky.report": public(evaluated.page) or evaluated.page},
         )
     version = registry.version(version.name, version.number)
     if judgement.outcome is not GateOutcome.FAIL and not version.verdict:

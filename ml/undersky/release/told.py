@@ -15,9 +15,6 @@ from undersky.training.recipe import Recipe
 if TYPE_CHECKING:
     from undersky.services.registry import TrainingRun
 
-_EVERY = 0.1
-"""Share of a training after which the log hears how far it is."""
-
 
 @dataclass(slots=True)
 class Told:
@@ -25,7 +22,7 @@ class Told:
 
     run: "TrainingRun | None"
     tell: Callable[..., None]
-    _next: float = 0.0
+    _tenth: int = -1
 
     @property
     def run_id(self) -> str | None:
@@ -33,7 +30,7 @@ class Told:
         return None if self.run is None else self.run.id
 
     def __call__(self, event: str, **facts: object) -> None:
-        """An event of the loop."""
+        """An event of the loop; the figures of a step are for the registry alone, where there is one."""
         if event == "training" and self.run is not None:
             numbers = {
                 name: float(value)
@@ -41,12 +38,14 @@ class Told:
                 if isinstance(value, int | float) and name != "step"
             }
             self.run.log(int(str(facts.get("step", 0))), numbers)
-        self.tell(event, **facts)
+        else:
+            self.tell(event, **facts)
 
     def progress(self, fraction: float, sentence: str) -> None:
         """How far it is; the log hears of every tenth."""
-        if fraction >= self._next or fraction < self._next - 2 * _EVERY:
-            self._next = fraction - fraction % _EVERY + _EVERY
+        tenth = int(10 * fraction)
+        if tenth != self._tenth:
+            self._tenth = tenth
             self.tell(sentence, percent=round(100 * fraction))
 
     def finished(self, figures: Mapping[str, float], files: Mapping[str, bytes]) -> None:
