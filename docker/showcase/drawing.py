@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "archive"))
+sys.path[:0] = [str(HERE.parent / "archive"), str(HERE.parent)]
 
 import numpy as np
 import rasterio
 from upstream.products import find_products
 
+from showcase.telling import reflectance_asset
 from undersky.grid import Floats, Window
 from undersky.raster.browse import side_by_side, true_colour, write_picture
 from undersky.scene import BandSource
@@ -44,7 +45,7 @@ def draw(scene_id: str, items: Mapping[str, str], out: Path) -> dict[str, float]
     scene = open_scene(product.path)
     names = {band.common_name: band.name for band in scene.sensor.bands}
     bands = [names[colour] for colour in COLOURS]
-    surfaces = {caption: [_surface(url, band) for band in bands] for caption, url in items.items()}
+    surfaces = {caption: [_surface(url, colour) for colour in COLOURS] for caption, url in items.items()}
     shape = next(iter(surfaces.values()))[0].shape
     toa = [_toa(scene.bands[band], shape) for band in bands]
     panels = {"top of atmosphere": true_colour(*toa)}
@@ -79,10 +80,10 @@ def _toa(band: BandSource, shape: tuple[int, int]) -> Floats:
     return band.toa_reflectance(Window(0, 0, rows, cols), shape=shape)
 
 
-def _surface(item_url: str, band: str) -> Floats:
+def _surface(item_url: str, colour: str) -> Floats:
     with urllib.request.urlopen(item_url) as reply:  # noqa: S310  our own server
         item: dict[str, Any] = json.load(reply)
-    href = urllib.parse.urljoin(item_url, item["assets"][band]["href"])
+    href = urllib.parse.urljoin(item_url, reflectance_asset(item, colour)["href"])
     with rasterio.open(f"/vsicurl/{href}") as raster:
         samples = raster.read(1, masked=True, out_shape=_reduced(raster.shape)).astype("float32")
         values = samples * raster.scales[0] + raster.offsets[0]

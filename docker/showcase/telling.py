@@ -106,7 +106,7 @@ def snippet(site: Site, standing: Standing, item: Mapping[str, object]) -> str:
     bbox = [round(float(value), 4) for value in list(item["bbox"])]  # type: ignore[call-overload]
     properties = item["properties"]
     assert isinstance(properties, dict)
-    red = _asset(item, "red")
+    red = reflectance_asset(item, "red")
     return SNIPPET.format(
         scale=red.get("raster:scale", 1.0),
         offset=red.get("raster:offset", 0.0),
@@ -137,10 +137,11 @@ def tell_places(console: Console, stack: Stack, band: str) -> None:
 
 def band_address(href: str, item: Mapping[str, object], colour: str) -> str:
     """Public address of the reflectance of the band of that colour."""
-    return urljoin(href, str(_asset(item, colour)["href"]))
+    return urljoin(href, str(reflectance_asset(item, colour)["href"]))
 
 
-def _asset(item: Mapping[str, object], colour: str) -> dict[str, Any]:
+def reflectance_asset(item: Mapping[str, object], colour: str) -> dict[str, Any]:
+    """The asset of an Item that holds the reflectance of the band of that colour."""
     assets = item["assets"]
     assert isinstance(assets, dict)
     for asset in assets.values():
