@@ -99,14 +99,22 @@ class World:
 
 
 def add_areas(ledger: Ledger) -> None:
-    since = TODAY - timedelta(days=9)
-    for name, tile, collection, profile in (
-        ("fields", S2_TILE, "sentinel-2-l1c", "copernicus-dataspace"),
-        ("landsat", LANDSAT_TILE, "landsat-c2-l1", "usgs-landsatlook"),
-    ):
-        rings = [_box(ring) for ring in footprint(tile)]
-        area = Area(name, geojson(rings), (collection,), since, profiles=(profile,))
-        ledger.add_area(area, Actor("e2e", "areas"))
+    add_area(ledger, "fields", tile=S2_TILE)
+    add_area(ledger, "landsat", tile=LANDSAT_TILE, collection="landsat-c2-l1", profile="usgs-landsatlook")
+
+
+def add_area(
+    ledger: Ledger,
+    name: str,
+    *,
+    tile: str,
+    collection: str = "sentinel-2-l1c",
+    profile: str = "copernicus-dataspace",
+) -> None:
+    """The ground of a tile is wanted, from nine days ago on."""
+    rings = [_box(ring) for ring in footprint(tile)]
+    area = Area(name, geojson(rings), (collection,), TODAY - timedelta(days=9), profiles=(profile,))
+    ledger.add_area(area, Actor("e2e", "areas"))
 
 
 def _box(ring: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

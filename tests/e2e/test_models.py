@@ -16,7 +16,7 @@ import httpx
 import pytest
 from showcase.releasing import Releasing
 
-from stack_world import World
+from stack_world import World, add_area
 from undersky.models.package import load_package, shipped
 from undersky.release.candidates import put_candidate
 from undersky.services.registry import Registry
@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 
+TILE, OTHER_TILE = "31TCJ", "36RUU"
 FEW = 8
 """Scenes of the suite: enough to fail, too few to pass."""
 LEARNED, PHYSICS = load_package(shipped("learned")), load_package(shipped("physics"))
@@ -91,8 +92,9 @@ def model_of(item: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def scenes(world: World) -> list[str]:
     """Three scenes made by the physics baseline."""
-    made = [world.announce("S2A", days_ago=2, tile="32TQM", seed=seed) for seed in (21,)]
-    made += [world.announce("S2B", days_ago=1, seed=22), world.announce("S2C", days_ago=0, seed=23)]
+    add_area(world.ledger, "towns", tile=TILE)
+    passes = (("S2A", 2), ("S2B", 1), ("S2C", 1))
+    made = [world.announce(sensor, days_ago=days, tile=TILE, seed=21) for sensor, days in passes]
     world.let_flow(*made, patience_s=600)
     return made
 
@@ -174,7 +176,7 @@ def test_a_champion_that_changes_while_a_batch_is_under_way_never_mixes(
     """The batch is pinned to the baseline; the promotion comes from MLflow while it is corrected."""
     before = world.ledger.release()
     assert before is not None
-    late = [world.announce("S2A", days_ago=1, seed=24), world.announce("S2B", days_ago=0, seed=25)]
+    late = [world.announce(sensor, days_ago=days, tile=TILE) for sensor, days in (("S2A", 1), ("S2B", 2))]
     world.api.trigger("ingest_acquisitions")
     wait_for("no run was pinned", lambda: _pinned(world, late, before.digest))
     version = _version(registry, LEARNED.digest)
@@ -186,7 +188,7 @@ def test_a_champion_that_changes_while_a_batch_is_under_way_never_mixes(
     for scene in late:
         (item,) = items(world, scene)
         assert (release_of(item), model_of(item)) == (before.digest, PHYSICS.digest)
-    after = world.announce("S2C", days_ago=1, seed=26)
+    after = world.announce("S2C", days_ago=2, tile=TILE)
     world.let_flow(after, patience_s=600)
     (item,) = items(world, after)
     assert (release_of(item), model_of(item)) == (_release(world), LEARNED.digest)
@@ -296,7 +298,8 @@ def test_a_rollback_restores_the_set_and_its_products_say_why(world: World, scen
 
 
 def test_a_scene_after_the_rollback_is_made_by_the_version_before(world: World) -> None:
-    scene = world.announce("S2A", days_ago=0, seed=27)
+    add_area(world.ledger, "desert", tile=OTHER_TILE)
+    scene = world.announce("S2A", days_ago=1, tile=OTHER_TILE)
     world.let_flow(scene, patience_s=600)
     (item,) = items(world, scene)
     assert (release_of(item), model_of(item)) == (_release(world), PHYSICS.digest)
