@@ -1,17 +1,13 @@
 """A heavy stage of the model flow, as a task: `undersky model stage STAGE HREF`, by the same runners."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, Context, TriggerRule
+from airflow.sdk import Context, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
 
 from undersky.refs import Begin, ReleaseStage
-from undersky.settings import read_settings
-from undersky_airflow.exits import accept
-from undersky_airflow.runners import Runner, Task, runner_for
-from undersky_airflow.stages import Needs
+from undersky_airflow.heavy import HeavyOperator, Needs
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -36,17 +32,15 @@ NEEDS = {
 _ORDER = list(Begin)
 
 
-class ReleaseOperator(BaseOperator):
-    """`undersky model stage STAGE HREF`. Runs again without harm; skipped where the run begins after it."""
+class ReleaseOperator(HeavyOperator):
+    """`undersky model stage STAGE HREF`; skipped where the run begins after it."""
 
     template_fields = ("order",)
     ui_color = "#d8d8e8"
 
-    def __init__(self, *, stage: ReleaseStage, order: "str | XComArg", **kwargs: Any) -> None:
+    def __init__(self, *, order: "str | XComArg", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.stage = stage
         self.order = order
-        self._runner: Runner | None = None
 
     def execute(self, context: Context) -> None:
         """What the stage makes lies in the store.
@@ -57,21 +51,15 @@ class ReleaseOperator(BaseOperator):
         begins = Begin(str(context["params"]["begin"]))
         if _ORDER.index(begins) > _ORDER.index(Begin(self.stage)):
             raise AirflowSkipException(f"the run begins with {begins}: {self.stage} is not needed")
-        self._go(context, None)
+        self.run_stage(context, None)
 
-    def trigger_reentry(self, context: Context, event: Mapping[str, object]) -> None:
-        """The same, on return from a deferral."""
-        self._go(context, event)
+    def href(self) -> str:
+        """Of `order.json`."""
+        return str(self.order)
 
-    def on_kill(self) -> None:
-        """What runs is told to end."""
-        if self._runner is not None:
-            self._runner.kill()
-
-    def _go(self, context: Context, event: Mapping[str, object] | None) -> None:
-        task = Task(self.stage, str(self.order), NEEDS[self.stage].timeout, self.task_id)
-        self._runner = runner_for(read_settings(), self.log.info)
-        accept(self._runner.run(task, context, event), task.arguments)
+    def needs(self) -> Needs:
+        """What the stage takes."""
+        return NEEDS[ReleaseStage(self.stage)]
 
 
 def release_stage(name: ReleaseStage, order: "str | XComArg") -> ReleaseOperator:

@@ -1,0 +1,64 @@
+"""A heavy stage, of scenes or of models, as a task: one line of `undersky`, run where the settings say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from undersky.refs import ReleaseStage, Stage
+from undersky.settings import read_settings
+from undersky_airflow.exits import accept
+from undersky_airflow.runners import Runner, Task, runner_for
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a stage takes, the same in every runtime."""
+
+    pool: str
+    """Pool of its tasks; historical batches have theirs."""
+    timeout: timedelta
+    """One that takes longer hangs."""
+    does: str
+    """A sentence for the task's documentation."""
+
+
+class HeavyOperator(BaseOperator):
+    """Runs its stage by the runner that the settings name. Again, without harm.
+
+    In the pod runtime it defers: it holds a slot of its pool, but no worker.
+    """
+
+    def __init__(self, *, stage: Stage | ReleaseStage, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+        self._runner: Runner | None = None
+
+    def trigger_reentry(self, context: Context, event: Mapping[str, object]) -> None:
+        """The same, on return from a deferral."""
+        self.run_stage(context, event)
+
+    def on_kill(self) -> None:
+        """What runs is told to end."""
+        if self._runner is not None:
+            self._runner.kill()
+
+    def run_stage(self, context: Context, event: Mapping[str, object] | None) -> None:
+        """The stage has ended well.
+
+        Raises:
+            AirflowException: As `exits` says.
+        """
+        task = Task(self.stage, self.href(), self.needs().timeout, self.task_id)
+        self._runner = runner_for(read_settings(), self.log.info)
+        accept(self._runner.run(task, context, event), task.arguments)
+
+    def href(self) -> str:
+        """Address of what is to be done."""
+        raise NotImplementedError
+
+    def needs(self) -> Needs:
+        """What the stage takes."""
+        raise NotImplementedError
