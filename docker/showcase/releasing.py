@@ -80,11 +80,6 @@ class Releasing:
         self.api.trigger("historical_scenes")
         return bool(started["state"] == "running")
 
-    def campaign(self) -> Mapping[str, Any]:
-        """How far the campaign is."""
-        found = self._undersky("campaign", "list")["campaigns"]
-        return next(iter(found), {})
-
     def submit(self, shipped: str) -> str:
         """Digest of a shipped package, a candidate now."""
         package = self._shipped(shipped)

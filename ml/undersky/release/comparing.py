@@ -5,7 +5,6 @@ candidate, champion --every suite of the gate--> scores --> judgement, slices, p
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,11 +19,10 @@ from undersky.evaluation.versus import Comparison, compare_on
 from undersky.inference.air import one_thread
 from undersky.judgement import Judgement
 from undersky.models.package import ModelPackage, load_package, package_folder
+from undersky.training.task import Progress
 
 EVALUATED = ("correction",)
 """Models that can be evaluated."""
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)

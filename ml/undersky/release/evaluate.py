@@ -17,6 +17,7 @@ from undersky.models.package import ModelPackage
 from undersky.refs import EvaluatedRef, PackageRef, ReleaseOrder, TrainedRef
 from undersky.release.candidates import get_candidate
 from undersky.release.comparing import Held, hold_against
+from undersky.release.told import tenths
 from undersky.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def evaluate(
             suites=order.suites,
             scenes=order.scenes,
             workers=settings.threads,
-            progress=_tenths(tell),
+            progress=tenths(lambda at, suite: tell("comparing", suite=suite, percent=round(100 * at))),
         )
         tell("comparing is done", outcome=str(held.judgement.outcome), sentence=held.judgement.sentence)
         page = held.page().encode()
@@ -163,16 +164,3 @@ def _headline(judgement: Judgement) -> dict[str, float]:
             if name in before
         }
     return dict([*figures.items(), *changes.items()][:MOST_FIGURES])
-
-
-def _tenths(tell: Callable[..., None]) -> Callable[[float, str], None]:
-    """Tells every tenth of a suite."""
-    told: dict[str, int] = {}
-
-    def progress(fraction: float, suite: str) -> None:
-        tenth = int(10 * fraction)
-        if tenth > told.get(suite, 0):
-            told[suite] = tenth
-            tell("comparing", suite=suite, percent=10 * tenth)
-
-    return progress

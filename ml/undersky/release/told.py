@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from undersky import __version__
 from undersky.settings import Settings
 from undersky.training.recipe import Recipe
+from undersky.training.task import Progress
 
 if TYPE_CHECKING:
     from undersky.services.registry import TrainingRun
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Told:
     """Told events of a training; hands the figures on."""
 
     run: "TrainingRun | None"
     tell: Callable[..., None]
-    _tenth: int = -1
 
     @property
     def run_id(self) -> str | None:
@@ -41,17 +41,23 @@ class Told:
         else:
             self.tell(event, **facts)
 
-    def progress(self, fraction: float, sentence: str) -> None:
-        """How far it is; the log hears of every tenth."""
-        tenth = int(10 * fraction)
-        if tenth != self._tenth:
-            self._tenth = tenth
-            self.tell(sentence, percent=round(100 * fraction))
-
     def finished(self, figures: Mapping[str, float], files: Mapping[str, bytes]) -> None:
         """The training came to its end."""
         if self.run is not None:
             self.run.finish(figures, artifacts=files)
+
+
+def tenths(say: Progress) -> Progress:
+    """Says how far it is at every tenth, not at every step."""
+    last = -1
+
+    def progress(fraction: float, sentence: str) -> None:
+        nonlocal last
+        if int(10 * fraction) != last:
+            last = int(10 * fraction)
+            say(fraction, sentence)
+
+    return progress
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from undersky.release.candidates import put_candidate
 from undersky.release.dataset import prefix_of
 from undersky.release.folders import Listing, find_listing, get_folder, put_folder
 from undersky.release.recipes import recipe_of
-from undersky.release.told import Told, training_told
+from undersky.release.told import Told, tenths, training_told
 from undersky.settings import Settings
 from undersky.stages.train import HISTORY_FILE, TRAINING_FILE, Trained, TrainOptions
 from undersky.stages.train import train as run
@@ -93,7 +93,11 @@ def _prepared(order: ReleaseOrder, store: "Store", settings: Settings) -> _Bench
 
 def _options(bench: _Bench, settings: Settings, told: Told) -> TrainOptions:
     return TrainOptions(
-        samples=settings.samples, work=bench.work, threads=settings.threads, progress=told.progress, tell=told
+        samples=settings.samples,
+        work=bench.work,
+        threads=settings.threads,
+        progress=tenths(lambda at, sentence: told.tell(sentence, percent=round(100 * at))),
+        tell=told,
     )
 
 
