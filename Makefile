@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A folder of wheels (a CPU build of torch, say) is used when PIP_FIND_LINKS names one that exists.
 WHEELS := $(wildcard $(PIP_FIND_LINKS))
-TORCH := torch==2.13.0 kornia==0.9.0
+TORCH := torch==2.13.0 kornia==0.9.0 monai==1.6.1
 BACKEND ?= cpu
 
 .PHONY: help setup demo test lint faults bench evaluate physics lock clean

@@ -10,13 +10,27 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ml" / "undersky"
 
-CORE = {"errors", "refs", "judgement", "bands", "quality", "grid", "scene", "tiles", "strict_yaml"}
+CORE = {
+    "errors",
+    "refs",
+    "judgement",
+    "section",
+    "bands",
+    "quality",
+    "grid",
+    "scene",
+    "tiles",
+    "strict_yaml",
+    "landcover",
+}
 CORE_MAY = {
     "errors": set(),
     "refs": set(),
     "judgement": {"refs"},
     "tiles": {"errors"},
     "strict_yaml": set(),
+    "section": {"errors"},
+    "landcover": set(),
     "quality": set(),
     "bands": {"errors"},
     "grid": {"errors"},
@@ -31,6 +45,7 @@ MAY_IMPORT = {
     "stac": {"raster"},
     "synth": {"sensors", "atmosphere", "raster"},
     "validation": {"raster"},
+    "labels": {"raster"},
     "datasets": {"sensors", "atmosphere", "raster", "synth"},
     "inference": {"models", "atmosphere", "raster"},
     "evaluation": {"models", "datasets", "inference", "atmosphere", "raster"},
@@ -45,7 +60,7 @@ MAY_IMPORT = {
     "log": set(),
     "stages": {
         *("sensors", "atmosphere", "raster", "models", "services", "stac", "synth", "validation"),
-        *("datasets", "inference", "evaluation", "training"),
+        *("datasets", "inference", "evaluation", "training", "labels"),
     },
     "cli": {"stages", "flow", "batch", "release", "settings", "log", "services"},
     "__main__": {"cli"},
@@ -60,10 +75,13 @@ OWNERS = {
     "mlflow": {"services"},
     "pystac_client": {"services"},
     "great_expectations": {"validation"},
+    "geopandas": {"labels"},
+    "pyogrio": {"labels"},
     "pystac": {"stac"},
     "defusedxml": {"sensors"},
     "matplotlib": {"evaluation"},
     "torch": {"models", "datasets", "training", "inference", "evaluation", "atmosphere"},
+    "monai": {"models", "training", "inference", "evaluation"},
     "kornia": {"models", "datasets", "training", "inference", "evaluation", "atmosphere"},
     "structlog": {"log"},
     "pydantic_settings": {"settings"},

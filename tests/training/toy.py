@@ -19,7 +19,7 @@ from undersky.cli import main
 from undersky.errors import DataError, Reason
 from undersky.models.package import ModelPackage
 from undersky.training.schedule import seed_of
-from undersky.training.section import section
+from undersky.section import section
 from undersky.training.task import TASKS, Loss
 
 TASKS["toy"] = "toy"

@@ -31,7 +31,7 @@ from undersky.training.correction import CorrectionTask, windows_of
 from undersky.training.crops import COLS, ROWS, TRAIN_STRIDE, Crop, PairSpec, crops_of, refuse_overlap
 from undersky.training.losses import Pixels
 from undersky.training.recipe import Recipe
-from undersky.training.section import section
+from undersky.section import section
 from undersky.training.task import Loss, starting_package
 from undersky.training.views import Filling, PairViews, both, joined, learn_filling, view_pair
 

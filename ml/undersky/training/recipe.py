@@ -26,7 +26,7 @@ import yaml
 from undersky.errors import ConfigError
 from undersky.models.package import Json
 from undersky.strict_yaml import parse_yaml
-from undersky.training.section import section
+from undersky.section import section
 
 RECIPES = Path(__file__).parent / "recipes"
 """Where the shipped ones lie, `<name>.yaml`."""

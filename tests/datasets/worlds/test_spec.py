@@ -5,7 +5,7 @@ import pytest
 from undersky.atmosphere.state import AEROSOL_MODELS
 from undersky.datasets.worlds.spec import AirSpec, GroundSpec, WorldSpec
 from undersky.errors import ConfigError
-from undersky.training.section import section
+from undersky.section import section
 
 
 def test_the_shares_of_airs_leave_room_for_the_uniform_ones() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from undersky.errors import ConfigError
 from undersky.models.package import Json
-from undersky.training.section import section
+from undersky.section import section
 
 
 class Kind(StrEnum):
