@@ -16,14 +16,17 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from undersky.refs import (
+    MODELS,
     Ending,
     FileRef,
     Ingested,
     Judged,
+    Kind,
     Lane,
     Made,
     ModelRef,
     Outcome,
+    ReleaseSet,
     SceneRef,
     Stage,
 )
@@ -196,9 +199,42 @@ def one_valid(ledger: Ledger, number: int = 0, **changes: object) -> SceneRef:
     return ref
 
 
-def publish(ledger: Ledger, ref: SceneRef, digest: str = "d1", *, by: Actor = BY) -> str:
-    """The product is published; address of its Item."""
-    made = product_of(ref, digest)
+def released(**labels: str) -> ReleaseSet:
+    """The release set of these labels by model, `landcover="cover-1"`."""
+    models = tuple(
+        ModelRef(name=name, version="1", label=label, digest=f"digest-{label}", href=f"s3://b/models/{label}")
+        for name, label in sorted(labels.items())
+    )
+    return ReleaseSet(digest="+".join(labels.values()), models=models)
+
+
+def map_of(ref: SceneRef, digest: str = "m1", label: str = "cover-1") -> Made:
+    """A map of the scene, made of the surface product that its reference names."""
+    assert ref.surface is not None
+    collection = f"sentinel-2-{ref.kind}"
+    [model] = released(**{MODELS[ref.kind][0]: label}).models
+    prefix = f"products/{collection}/{ref.sensed:%Y/%m}/{ref.acquisition}/{digest}"
+    name = f"{ref.acquisition}_{ref.kind}_{digest}"
+    return Made(
+        id=name, digest=digest, prefix=prefix, collection=collection, item=f"{prefix}/{name}.json", bytes=500,
+        seconds=1.0, cpu_seconds=1800.0, model=model, kind=ref.kind, source=ref.surface.digest,
+    )  # fmt: skip
+
+
+def want(
+    ledger: Ledger, kind: Kind = Kind.LANDCOVER, *, lane: Lane = Lane.FRESH, by: Actor = BY
+) -> list[SceneRef]:
+    """The maps of that kind that are missing, wanted and under lease."""
+    ledger.want_maps((kind,), by)
+    return claimed(ledger, kind.value, lane=lane, by=by)
+
+
+def publish(
+    ledger: Ledger, ref: SceneRef, digest: str = "d1", *, by: Actor = BY, made: Made | None = None
+) -> str:
+    """The product, or that one, is published; address of its Item."""
+    made = made or product_of(ref, digest)
+    digest = made.digest
     assert ledger.made(ref, made, by) == ProductState.MADE
     assert ledger.checked(ref, Judged(expectations=5), by) == ProductState.CHECKED
     href = f"s3://undersky-tests/stac/{made.collection}/{ref.sensed:%Y/%m}/{ref.acquisition}/{digest}.json"

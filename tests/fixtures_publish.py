@@ -11,11 +11,14 @@ import rasterio
 from rasterio.io import MemoryFile
 
 from undersky.refs import (
+    MODELS,
+    STAGES,
     Batch,
     Ending,
     FileRef,
     Ingested,
     Judged,
+    Kind,
     Lane,
     Made,
     Manifest,
@@ -79,6 +82,64 @@ def lease(ledger: Ledger, wanted: Wanted, *, run="test-run", lane=Lane.FRESH) ->
         ledger.settle(ref, ended, by)
     refs = ledger.claim("surface", lane=lane, limit=100, by=by, lease=LEASE, release=release())
     return next(ref for ref in refs if ref.acquisition == wanted.key)
+
+
+def maps_released(label="cover-1"):
+    """A release set with a model of each kind."""
+    names = ("correction", "landcover", "quality", "vessels")
+    digests = {name: hashlib.sha256(f"{name} {label}".encode()).hexdigest() for name in names}
+    models = tuple(
+        ModelRef(
+            name=name, version="1", label=label, digest=digest, href=f"s3://undersky-tests/models/{digest}"
+        )
+        for name, digest in digests.items()
+    )
+    return ReleaseSet(digest=hashlib.sha256(label.encode()).hexdigest(), models=models)
+
+
+def lease_maps(ledger: Ledger, kind=Kind.LANDCOVER, *, run="map-run", lane=Lane.FRESH) -> list[SceneRef]:
+    """The missing maps of that kind, claimed."""
+    by = Actor(run)
+    ledger.want_maps((kind,), by)
+    return ledger.claim(kind.value, lane=lane, limit=100, by=by, lease=LEASE, release=maps_released())
+
+
+def make_map(store: Store, ref: SceneRef, *, label="cover-1") -> Made:
+    """A map of that scene, its asset and its candidate Item in the store."""
+    digest = hashlib.sha256(f"{ref.kind} {ref.surface.digest} {label}".encode()).hexdigest()
+    collection = f"sentinel-2-{ref.kind}"
+    prefix = f"products/{collection}/{ref.sensed:%Y/%m}/{ref.scene}/{digest}"
+    name = f"S2B_{ref.tile}_{ref.sensed:%Y%m%dT%H%M%S}_{ref.kind.value[:2].upper()}_{digest[:8]}"
+    data = cog(30)
+    made = Made(
+        id=name, digest=digest, prefix=prefix, collection=collection, item=f"{prefix}/{name}.json",
+        bytes=len(data), seconds=2.0, cpu_seconds=3.0, kind=ref.kind, source=ref.surface.digest,
+        model=maps_released(label).model(MODELS[ref.kind][0]), summary={"grassland": 1.0},
+    )  # fmt: skip
+    files = {"B04": ("classes.tif", len(data)), "thumbnail": ("thumbnail.jpg", len(FILES["thumbnail.jpg"]))}
+    item = _candidate(ref, name, digest, files, platform="sentinel-2b")
+    item["properties"]["undersky:model"] = {"name": made.model.name, "digest": made.model.digest}
+    item["links"].append({"rel": "derived_from", "href": f"../{ref.surface.item}"})
+    item["assets"]["classes"] = item["assets"].pop("B04")
+    store.put(f"{prefix}/classes.tif", data)
+    store.put(f"{prefix}/thumbnail.jpg", FILES["thumbnail.jpg"])
+    store.put(made.item, json.dumps(item).encode())
+    return made
+
+
+def map_batch(
+    store: Store, *refs: SceneRef, run="map-run", label="cover-1", ending=Ending.DONE, **what
+) -> str:
+    """A batch whose maps were all made, and judged so."""
+    kind, pairs = refs[0].kind, [(ref, make_map(store, ref, label=label)) for ref in refs]
+    (making, judging), name = STAGES[kind], f"{kind}-000"
+    ended = {"ending": ending, "judged": Judged(expectations=4), **what}
+    for stage, extra in ((making, {}), (judging, ended)):
+        said = (outcome(ref, stage, made=made, **extra) for ref, made in pairs)
+        manifest(store, stage, *said, run=run, name=name)
+    batch = Batch(run=run, name=name, lane=Lane.FRESH, scenes=refs, release=maps_released(label))
+    store.put_json(f"batches/{run}/{name}/batch.json", batch)
+    return store.href(f"batches/{run}/{name}/batch.json")
 
 
 def remade(ledger: Ledger, wanted: Wanted, *, run="second-run") -> SceneRef:

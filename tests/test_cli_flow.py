@@ -250,11 +250,13 @@ def test_bootstrap_makes_a_champion_once(run, registry, store, monkeypatch):
     monkeypatch.setenv("UNDERSKY_REGISTRY", registry.server.uri)
     monkeypatch.setenv("UNDERSKY_STORE", store.url)
     monkeypatch.delenv("UNDERSKY_S3_ENDPOINT", raising=False)
-    code, first = in_json(run, "model", "bootstrap", "--limit", "2")
+    code, done = in_json(run, "model", "bootstrap", "correction", "--limit", "2")
     assert code == 0
+    [first] = done["models"]
     assert (first["model"], first["changed"]) == ("correction", True)
     assert "direct-6s" in first["metrics"]
-    code, again = in_json(run, "model", "bootstrap", "--limit", "2")
+    code, done = in_json(run, "model", "bootstrap", "correction", "--limit", "2")
+    [again] = done["models"]
     assert (code, again["changed"], again["digest"]) == (0, False, first["digest"])
 
 

@@ -10,6 +10,7 @@
 Keys are deterministic, so nothing has to be read from a finished process but its exit code.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -50,6 +51,42 @@ class Stage(StrEnum):
     VALIDATE_L1 = "validate-l1"
     CORRECT = "correct"
     VALIDATE_SURFACE = "validate-surface"
+    MAP = "map"
+    VALIDATE_MAP = "validate-map"
+    DETECT = "detect"
+    VALIDATE_OBJECTS = "validate-objects"
+
+
+class Kind(StrEnum):
+    """What a product is: each kind of an acquisition has a row, a lease and a state of its own."""
+
+    SURFACE = "surface"
+    """Surface reflectance with its quality mask, made of level-1 files."""
+    LANDCOVER = "landcover"
+    """What the ground is, made of a published surface product."""
+    VESSELS = "vessels"
+    """Which ships are on it, made of a published surface product."""
+
+    @property
+    def is_map(self) -> bool:
+        """Whether it is made of a published surface product."""
+        return self is not Kind.SURFACE
+
+
+STAGES: Mapping[Kind, tuple[Stage, Stage]] = {
+    Kind.SURFACE: (Stage.CORRECT, Stage.VALIDATE_SURFACE),
+    Kind.LANDCOVER: (Stage.MAP, Stage.VALIDATE_MAP),
+    Kind.VESSELS: (Stage.DETECT, Stage.VALIDATE_OBJECTS),
+}
+"""The stage that makes a product of that kind, and the one that judges it."""
+
+MODELS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.SURFACE: ("correction", "quality"),
+    Kind.LANDCOVER: ("landcover",),
+    Kind.VESSELS: ("vessels",),
+}
+"""Names of the models that make a product of that kind, the principal one first; those that made the surface
+product under a map are its models too."""
 
 
 class ReleaseStage(StrEnum):
@@ -99,6 +136,58 @@ class FileRef(Reference):
     """`<algorithm>:<hex>` (sha256, md5, sha3-256, blake3 ...); None when upstream does not say."""
 
 
+class ModelRef(Reference):
+    """One model version of a release set."""
+
+    name: str
+    """`correction`, `quality`, `landcover` or `vessels`."""
+    version: str
+    """The registry's version."""
+    label: str
+    """The package's own version, `physics-1`."""
+    digest: str
+    """sha256 of the package."""
+    href: str
+    """Folder of the package in the own store, `s3://bucket/models/correction/<digest>`."""
+    page: str | None = None
+    """Where people look at it: the registry's page."""
+
+
+class Made(Reference):
+    """A product whose assets lie in the own store: what is published, once it was judged."""
+
+    id: str
+    """Item id."""
+    digest: str
+    """Of sources, models, parameters and format version."""
+    prefix: str
+    """`products/<collection>/<yyyy>/<mm>/<scene>/<digest>`, a key prefix in the store."""
+    collection: str
+    """Collection of the product, `sentinel-2-l2-undersky` or as `sensor.collection` says."""
+    item: str
+    """Key of the Item that waits to be published, `<prefix>/<id>.json`."""
+    bytes: int
+    seconds: float
+    cpu_seconds: float
+    cloud_percent: float | None = None
+    aot_550: float | None = None
+    """Mean over the scene."""
+    model: ModelRef | None = None
+    """The principal model: `correction` of a surface product, `landcover` or `vessels` of a map."""
+    kind: Kind = Kind.SURFACE
+    quality: ModelRef | None = None
+    """The mask's model, of a surface product."""
+    source: str | None = None
+    """Digest of the surface product that a map is made of."""
+    summary: dict[str, float] | None = None
+    """What a map says in figures: class shares, number of objects."""
+
+    @property
+    def models(self) -> tuple[ModelRef, ...]:
+        """Those that made it, the principal one first; not those that made the product it is made of."""
+        return tuple(model for model in (self.model, self.quality) if model is not None)
+
+
 class SceneRef(Reference):
     """One scene of a batch, with the lease under which it is worked on."""
 
@@ -123,23 +212,10 @@ class SceneRef(Reference):
     """As the provider states it."""
     files: tuple[FileRef, ...] = ()
     """Upstream files before ingest, files in the own store after."""
-
-
-class ModelRef(Reference):
-    """One model version of a release set."""
-
-    name: str
-    """`correction`."""
-    version: str
-    """The registry's version."""
-    label: str
-    """The package's own version, `physics-1`."""
-    digest: str
-    """sha256 of the package."""
-    href: str
-    """Folder of the package in the own store, `s3://bucket/models/correction/<digest>`."""
-    page: str | None = None
-    """Where people look at it: the registry's page."""
+    kind: Kind = Kind.SURFACE
+    """What is to be made of it."""
+    surface: Made | None = None
+    """The published surface product that a map is to be made of; None where no map is wanted."""
 
 
 class ReleaseSet(Reference):
@@ -159,7 +235,7 @@ class ReleaseSet(Reference):
 
 
 class Batch(Reference):
-    """Scenes that flow together through the stages of one mapped task group."""
+    """Scenes that flow together through the stages of one mapped task group, all for one kind of product."""
 
     run: str
     """Id of the run that claimed them."""
@@ -169,6 +245,11 @@ class Batch(Reference):
     scenes: tuple[SceneRef, ...]
     release: ReleaseSet | None = None
     """The pinned models; None where none are needed."""
+
+    @property
+    def kind(self) -> Kind:
+        """What is to be made of its scenes."""
+        return self.scenes[0].kind if self.scenes else Kind.SURFACE
 
 
 class Ingested(Reference):
@@ -191,28 +272,6 @@ class Judged(Reference):
     """Address of the Data Docs page."""
     facts: str | None = None
     """Address of the table of facts that was judged."""
-
-
-class Made(Reference):
-    """A surface product whose assets lie in the own store, not yet published."""
-
-    id: str
-    """Item id."""
-    digest: str
-    """Of sources, models, parameters and format version."""
-    prefix: str
-    """`products/<collection>/<yyyy>/<mm>/<scene>/<digest>`, a key prefix in the store."""
-    collection: str
-    """Collection of the product, `sentinel-2-l2-undersky` or as `sensor.collection` says."""
-    item: str
-    """Key of the Item that waits to be published, `<prefix>/<id>.json`."""
-    bytes: int
-    seconds: float
-    cpu_seconds: float
-    cloud_percent: float | None = None
-    aot_550: float | None = None
-    """Mean over the scene."""
-    model: ModelRef | None = None
 
 
 class Outcome(Reference):

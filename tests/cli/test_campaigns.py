@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures_ledger import BY, one_valid, publish
+from fixtures_ledger import BY, map_of, one_valid, publish, released, want
 from undersky.cli import main
 from undersky.flow.promote import release_set
 from undersky.refs import ModelRef
@@ -70,6 +70,18 @@ def test_days_tile_and_area_say_which(filled: Ledger, say: Say) -> None:
     assert found["selection"]["sensed_from"] == "2025-06-19"
     code, found = say("propose", "july", "--from", "2025-07-01", "--why", "new champion")
     assert (code, found["estimate"]["scenes"]) == (0, 0)
+
+
+def test_a_campaign_is_of_the_kind_that_is_said_or_that_the_model_made(ledger: Ledger, say: Say) -> None:
+    publish(ledger, one_valid(ledger))
+    [ref] = want(ledger)
+    publish(ledger, ref, made=map_of(ref))
+    now = released(correction="network-1", landcover="cover-2")
+    ledger.set_release(now, kind="bootstrap", why="first", by=BY, seen=None)
+    _, by_model = say("propose", "covers", "--model", "cover-1", "--why", "better")
+    assert (by_model["selection"]["kind"], by_model["estimate"]["hours"]) == ("landcover", 0.5)
+    _, by_kind = say("propose", "again", "--kind", "landcover", "--tile", "32TQM", "--why", "better")
+    assert (by_kind["selection"]["kind"], by_kind["estimate"]["scenes"]) == ("landcover", 1)
 
 
 def test_the_list_says_how_far_each_is(filled: Ledger, say: Say, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures_ledger import BY, announcement, claimed, one_valid, outcome, publish
+from fixtures_ledger import BY, announcement, claimed, one_valid, outcome, publish, released
 from fixtures_shelf import Shelf, a_version
 from undersky.cli import main
 from undersky.flow.promote import promote
 from undersky.refs import Ending, Manifest, ModelRef, Outcome, ReleaseSet, Stage
 from undersky.services.ledger import Actor, Ledger
+from undersky.services.ledger.schema import REVISIONS
 from undersky.services.store import Store
 
 Say = Callable[..., tuple[int, dict[str, object]]]
@@ -89,6 +90,23 @@ def test_surface_work_needs_pinned_models(ledger: Ledger, store: Store, say: Say
     assert say("claim", "surface", "--run", "r") == (0, {"run": "r", "batches": []})
 
 
+def test_maps_are_claimed_by_kind_with_the_pinned_models(
+    ledger: Ledger, store: Store, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(ledger, one_valid(ledger))
+    code, error = say("claim", "landcover", "--run", "r")
+    assert (code, "undersky pin --run r" in error["error"]["message"]) == (2, True)
+    store.put_json("batches/r/release.json", released(correction="physics-1", landcover="cover-1"))
+    code, found = say("claim", "landcover", "--run", "r")
+    [batch] = found["batches"]
+    assert (code, batch["batch"]) == (0, "s3://undersky-tests/batches/r/landcover-000/batch.json")
+    assert say("claim", "vessels", "--run", "r") == (0, {"run": "r", "batches": []})
+    assert main(["claim", "landcover", "--run", "r"]) == 0
+    assert f"next: undersky batch map {batch['batch']}" in capsys.readouterr().out
+    code, report = say("publish", str(batch["batch"]))
+    assert (code, report["scenes"][0]["state"]) == (0, "given_back")
+
+
 def test_a_batch_whose_stages_died_is_given_back_and_named(ledger: Ledger, store: Store, say: Say) -> None:
     from undersky.services.ledger import Selection
 
@@ -130,7 +148,7 @@ def test_migrate_says_the_revision_and_may_be_said_again(
     code, error = say("account", "r")
     assert code == 2
     assert "undersky ledger migrate" in error["error"]["message"]
-    assert say("ledger", "migrate") == say("ledger", "migrate") == (0, {"schema": "0002"})
+    assert say("ledger", "migrate") == say("ledger", "migrate") == (0, {"schema": REVISIONS[-1]})
     assert say("account", "r")[0] == 0
 
 

@@ -241,3 +241,10 @@ def test_a_package_of_another_model_is_refused(shelf, move, tmp_path):
 def test_there_is_nothing_to_restore_before_anything_was_released(shelf, ledger):
     with pytest.raises(ConfigError, match="no version of correction was released yet"):
         restore(shelf, ledger, "correction", by=ADA, why="because")
+
+
+def test_a_first_champion_takes_nobodys_place_and_needs_no_word_of_those_downstream(shelf, move, tmp_path):
+    move(a_version(shelf, tmp_path, "cover-1", name="landcover"))
+    assert move(a_version(shelf, tmp_path, "mask-1", name="quality")).changed
+    with pytest.raises(DataError, match="the champion of landcover, cover-1, was not evaluated"):
+        move(a_version(shelf, tmp_path, "mask-2", name="quality"))

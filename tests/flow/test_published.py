@@ -154,6 +154,16 @@ def test_the_model_is_named_by_package_and_registry():
     assert found["digest"] == CANDIDATE["properties"]["undersky:model"]["digest"]
 
 
+def test_the_model_of_the_mask_is_named_where_there_is_one():
+    mask = model("mask-1").model_copy(update={"name": "quality", "version": "7"})
+    made = MADE.model_copy(update={"quality": mask})
+    found = item(made=made)["properties"]["undersky:quality_model"]
+    assert found == {
+        "name": "quality", "version": "mask-1", "digest": mask.digest, "registry_version": "7",
+    }  # fmt: skip
+    assert "undersky:quality_model" not in item()["properties"]
+
+
 def test_the_bytes_are_json_and_refuse_what_json_cannot_say():
     assert json.loads(items.to_bytes(item())) == item()
     with pytest.raises(ValueError, match="JSON"):
@@ -165,6 +175,7 @@ def test_the_page_for_readers_names_every_field_and_link_that_publishing_adds():
     told = set(re.findall(r"^\| `([^`]+)`", page, flags=re.MULTILINE)) - {"root", "parent", "collection"}
     withdrawn = items.withdrawn(item(), "halo along the coast")
     added = set(withdrawn["properties"]) - set(CANDIDATE["properties"])
-    linked = {"predecessor-version", "successor-version", "quality-report", "license"}
-    assert told - linked - {"root`, `parent`, `collection"} == added | {"undersky:model.registry_version"}
+    linked = {"predecessor-version", "successor-version", "derived_from", "quality-report", "license"}
+    models = {"undersky:model.registry_version", "undersky:quality_model.registry_version"}
+    assert told - linked - {"root`, `parent`, `collection"} == added | models
     assert linked <= told

@@ -10,7 +10,7 @@ from undersky.errors import ConfigError, DataError, Reason, UnderskyError
 from undersky.flow.promote import promote
 from undersky.flow.release import Asked, begin, read_evaluated, read_order, register
 from undersky.judgement import GateOutcome
-from undersky.refs import Begin, EvaluatedRef, PackageRef
+from undersky.refs import Begin, EvaluatedRef, PackageRef, ReleaseSet
 from undersky.services.ledger import Actor
 
 ADA = Actor("ada")
@@ -75,6 +75,20 @@ def test_an_order_says_what_is_made_and_what_it_is_held_against(shelf, ledger, s
     assert (order.begin, order.by, order.recipe, order.weights) == (Begin.DATASET, "ada", "default", None)
     assert (order.suites, order.scenes, order.version) == (("direct-6s",), 40, None)
     assert (order.champion, order.release) == (champion.model, champion.release.digest)
+
+
+def test_the_release_set_of_that_moment_lies_beside_the_order(shelf, ledger, store, ask, tmp_path):
+    first = promote(shelf, ledger, store, a_version(shelf, tmp_path, "network-1"), by=ADA)
+    ask()
+    promote(shelf, ledger, store, a_version(shelf, tmp_path, "network-3"), by=ADA)
+    ask()  # a task that is cleared and run again pins nothing else
+    pinned = ReleaseSet.from_json(store.get(f"releases/{RUN}/release.json"))
+    assert pinned == first.release
+
+
+def test_an_order_before_any_release_has_none_beside_it(store, ask):
+    assert ask().champion is None
+    assert store.find(f"releases/{RUN}/release.json") is None
 
 
 def test_before_anything_was_released_there_is_nothing_to_hold_against(ask):

@@ -61,6 +61,10 @@ def _add_propose(inner: "Verbs") -> None:
     parser.add_argument("name", help="lower case letters, digits and hyphens")
     parser.add_argument("--why", required=True, help=_WHY)
     parser.add_argument("--model", metavar="VERSION", help="label, version or digest that made them")
+    parser.add_argument(
+        "--kind", choices=("surface", "landcover", "vessels"),
+        help="what is made again (default: surface, or the one kind of map that the model made)",
+    )  # fmt: skip
     parser.add_argument("--area", metavar="NAME", help="of an area")
     parser.add_argument("--tile", help="32TQM, or path and row, 192029")
     parser.add_argument("--from", dest="sensed_from", metavar="DAY", help="first day of sensing, UTC")
@@ -85,7 +89,7 @@ def propose(arguments: argparse.Namespace, settings: Settings, screen: Console) 
     from undersky.flow.manage import selection_of  # noqa: PLC0415
     from undersky.services.opened import open_ledger  # noqa: PLC0415
 
-    names = ("scenes", "model", "area", "tile", "sensed_from", "sensed_until", "reason")
+    names = ("scenes", "model", "kind", "area", "tile", "sensed_from", "sensed_until", "reason")
     wish = Wish(
         arguments.name,
         selection_of({name: getattr(arguments, name) for name in names}),

@@ -78,7 +78,8 @@ def manage(arguments: argparse.Namespace, settings: Settings, screen: Console) -
     """`undersky retry`, `release`, `skip`, `remake`."""
     from undersky.cli.person import person  # noqa: PLC0415  see above
     from undersky.flow.manage import manage, selection_of  # noqa: PLC0415
-    from undersky.refs import Lane  # noqa: PLC0415
+    from undersky.flow.show import product_name  # noqa: PLC0415
+    from undersky.refs import Kind, Lane  # noqa: PLC0415
     from undersky.services.opened import open_ledger  # noqa: PLC0415
 
     selection = selection_of(
@@ -90,6 +91,7 @@ def manage(arguments: argparse.Namespace, settings: Settings, screen: Console) -
             "tile": arguments.tile,
             "model": arguments.model_version,
             "collection": arguments.collection,
+            "kind": arguments.kind,
         }
     )
     with closing(open_ledger(settings)) as ledger:
@@ -107,7 +109,8 @@ def manage(arguments: argparse.Namespace, settings: Settings, screen: Console) -
         if done.changes:
             drawn = _table("acquisition", "tile", "what", "before", "after", "reason")
             for change in done.changes:
-                what = "acquisition" if change.product is None else f"product {change.product}"
+                kind = Kind(change.kind or Kind.SURFACE)
+                what = "acquisition" if change.product is None else product_name(change.product, kind)
                 _row(drawn, change.acquisition, change.tile, what, change.before, change.after, change.reason)
             console.print(drawn)
         console.print(
@@ -123,7 +126,8 @@ def _show_status(console: Console, found: "Status") -> None:
     console.print(f"The flow on {moment(found.at)}\n", markup=False)
     states = _table("what", "lane", "state", "reason", "number")
     for count in found.counts:
-        _row(states, count.what, count.lane, count.state, count.reason, f"{count.number:,}")
+        what = f"{count.kind} product" if count.kind else count.what
+        _row(states, what, count.lane, count.state, count.reason, f"{count.number:,}")
     console.print(
         states if found.counts else "nothing is known yet: `undersky area add` asks for some ground"
     )
@@ -197,10 +201,14 @@ def _show_story(console: Console, story: "Story") -> None:
 
 
 def _product_line(product: "Product") -> str:
+    from undersky.flow.show import product_name  # noqa: PLC0415  see above
+
     name = f" {product.made.id}" if product.made else ""
     where = f" at {product.href}" if product.href else ""
+    of = f" of product {product.source}" if product.source else ""
     after = f", replaced by product {product.successor}" if product.successor else ""
-    return f"  product {product.id}{name}: {product.state} ({product.reason}){where}{after}"
+    title = product_name(product.id, product.kind)
+    return f"  {title}{name}{of}: {product.state} ({product.reason}){where}{after}"
 
 
 def _table(*columns: str) -> Table:

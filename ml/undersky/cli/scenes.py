@@ -14,7 +14,7 @@ _SUMMARIES = {
     "retry": "Try failed, quarantined or delayed scenes again, now; skipped and held ones if named.",
     "release": "Let held products be published; count quarantined or skipped scenes as valid if named.",
     "skip": "Do nothing more with scenes; what is published stays.",
-    "remake": "Make published products again, with the model that is champion then.",
+    "remake": "Make published products again, with the models that are champions then; maps follow.",
 }
 _EXAMPLES = {
     "retry": "undersky retry --state failed --since 6h --why 'the store is back'",
@@ -101,3 +101,6 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         "--model-version", metavar="NAME", help="label, version or digest that made the product"
     )
     which.add_argument("--collection", help="sentinel-2-l1c or landsat-c2-l1")
+    which.add_argument(
+        "--kind", choices=("surface", "landcover", "vessels"), help="products of that kind alone, no scenes"
+    )

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from undersky.cli.outcome import Outcome, add_verb, jsonable, table
 from undersky.errors import ConfigError, ServiceError
-from undersky.refs import Lane, ReleaseSet
+from undersky.refs import STAGES, Kind, Lane, ReleaseSet
 from undersky.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,8 +73,12 @@ def _add_claim(group: "Verbs") -> None:
         summary="Lease scenes that wait, and lay them down in the store as batches.",
         example="undersky claim surface --run by-hand-7 --limit 20",
     )
-    parser.add_argument("work", choices=("ingest", "surface"), help="bring scenes home, or correct them")
-    parser.add_argument("--run", metavar="ID", help=f"{_RUN}; for surface the one that was pinned")
+    parser.add_argument(
+        "work",
+        choices=("ingest", *map(str, Kind)),
+        help="bring scenes home, correct them, or map what is published",
+    )
+    parser.add_argument("--run", metavar="ID", help=f"{_RUN}; for all but ingest the one that was pinned")
     parser.add_argument("--lane", type=Lane, choices=list(Lane), default=Lane.FRESH, help="default: fresh")
     parser.add_argument(
         "--limit", type=int, metavar="N", help="scenes at most (default UNDERSKY_CLAIM_SCENES)"
@@ -94,7 +98,7 @@ def _add_batch_steps(group: "Verbs") -> None:
         group,
         "publish",
         publish,
-        summary="Publish the good products of a surface batch, once; tell the ledger about the others.",
+        summary="Publish the good products or maps of a batch, once; tell the ledger about the others.",
         example="undersky publish s3://undersky/batches/by-hand-7/000/batch.json",
     )
     parser.add_argument("href", help=_BATCH)
@@ -198,7 +202,7 @@ def claim(arguments: argparse.Namespace, settings: Settings, screen: Console) ->
             limit=arguments.limit or settings.claim_scenes,
             batch_scenes=settings.batch_scenes,
             lease=timedelta(minutes=settings.lease_minutes),
-            release=_pinned(store, by.run) if arguments.work == "surface" else None,
+            release=None if arguments.work == "ingest" else _pinned(store, by.run),
         )
     batches = [read_batch(store, href) for href in hrefs]
     rows = [
@@ -215,7 +219,7 @@ def claim(arguments: argparse.Namespace, settings: Settings, screen: Console) ->
             console.print(f"nothing waits for {arguments.work} in the {arguments.lane} lane")
             return
         console.print(table(rows, ("scenes", "tiles", "batch")))
-        first = "ingest" if arguments.work == "ingest" else "correct"
+        first = "ingest" if arguments.work == "ingest" else STAGES[Kind(arguments.work)][0]
         console.print(f"next: undersky batch {first} {hrefs[0]}")
         console.print(f"in the end: undersky account {by.run}")
 

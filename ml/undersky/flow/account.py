@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from undersky.flow.claim import laid_down
 from undersky.flow.publish import outcomes
-from undersky.refs import Outcome, SceneRef, Stage
+from undersky.refs import Kind, Outcome, SceneRef, Stage
 from undersky.services.ledger import OPEN_ACQUISITION, OPEN_PRODUCT
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ def account(ledger: "Ledger", store: "Store", *, run: str, by: "Actor") -> Accou
         ServiceError: Ledger or store failed; the same call may succeed later.
     """
     held = ledger.holding(run)
-    lost: set[str] = set()
+    lost: list[SceneRef] = []
     if held:
         said = _last_words(store, run, {ref.acquisition for ref in held})
         for ref in held:
-            sentence = _sentence(ref, said.get(ref.acquisition))
-            lost |= {ref.acquisition for ref in ledger.give_back([ref], by, ABANDONED, sentence)}
+            sentence = _sentence(ref, said.get((ref.acquisition, ref.kind)))
+            lost += ledger.give_back([ref], by, ABANDONED, sentence)
     events = ledger.events(run)
     last = _last_events(events)
     judged = {event.acquisition: event.after for event in events if event.product is None}
@@ -67,7 +67,7 @@ def account(ledger: "Ledger", store: "Store", *, run: str, by: "Actor") -> Accou
         run=run,
         counts=dict(sorted(counts.items())),
         unexpected=tuple(_named(event) for event in last if _is_unexpected(event)),
-        given_back=tuple(ref.acquisition for ref in held if ref.acquisition not in lost),
+        given_back=tuple(ref.acquisition for ref in held if ref not in lost),
     )
 
 
@@ -105,14 +105,15 @@ def _named(event: "Event") -> str:
     return f"{event.acquisition} {event.after}, {event.reason}: {event.sentence or 'nothing was said'}{log}"
 
 
-def _last_words(store: "Store", run: str, wanted: set[str]) -> dict[str, Outcome]:
-    """What the latest stage said about each of these scenes, where any did."""
-    said: dict[str, Outcome] = {}
+def _last_words(store: "Store", run: str, wanted: set[str]) -> dict[tuple[str, Kind], Outcome]:
+    """What the latest stage said about each of these scenes, in each kind of work, where any did."""
+    said: dict[tuple[str, Kind], Outcome] = {}
     for href, batch in laid_down(store, run):
         if any(ref.acquisition in wanted for ref in batch.scenes):
             folder = store.key(href).rpartition("/")[0]
             for stage in Stage:
-                said |= outcomes(store, folder, stage)
+                found = outcomes(store, folder, stage)
+                said |= {(acquisition, batch.kind): outcome for acquisition, outcome in found.items()}
     return said
 
 

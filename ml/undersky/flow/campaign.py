@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from undersky.errors import ConfigError
 from undersky.flow.pin import current
+from undersky.refs import Kind
 from undersky.services.ledger import CampaignState, Selection
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Wish:
     name: str
     """Lower case letters, digits and hyphens."""
     selection: Selection
-    """Which products."""
+    """Which products: of one kind, surface unless it says so or only maps were made by its model."""
     why: str
     """For the history."""
     at_once: int = 20
@@ -53,6 +54,7 @@ class Proposed:
         campaign = self.campaign
         cap = "no cap" if campaign.budget_hours is None else f"{campaign.budget_hours:g} hours"
         rows = {
+            "kind": campaign.selection.kind or Kind.SURFACE,
             "why": campaign.why,
             "scenes": campaign.estimate.scenes,
             "compute hours, as they took before": f"{campaign.estimate.hours:.1f}",

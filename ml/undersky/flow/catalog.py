@@ -29,9 +29,28 @@ _ABOUT = (
     "Surface reflectance with a 1-sigma uncertainty for every pixel and band, quality bits, and the "
     "atmosphere that was removed. Terrain illumination is not corrected."
 )
+_ABOUT_ALL = f"{_ABOUT} Made of it: land cover with its confidence, and ships."
+_LAND_COVER = (
+    "The class of every clear pixel, in the classes and codes of ESA WorldCover, and how sure the model is. "
+    "Made of one surface reflectance product, to which each Item links."
+)
+_SHIPS = (
+    "Ships as boxes with score and length, and pictures of them. Made of one surface reflectance product, to "
+    "which each Item links."
+)
+_LATEST = (
+    "What the ground of a tile is now: its land-cover maps of a year fused by their confidence, with the day "
+    "of the last clear view, the number of views, and where the ground became another."
+)
+_MAPS = {
+    "landcover": ("Land cover", _LAND_COVER),
+    "vessels": ("Ships", _SHIPS),
+    "latest": ("Latest land cover", _LATEST),
+}
+"""Title and description of the Collections of maps, by the end of their id."""
 _LEFT_OUT = {
     *("undersky:source_sha256", "undersky:parameters", "undersky:notes"),
-    *("undersky:validation", "undersky:atmosphere"),
+    *("undersky:validation", "undersky:atmosphere", "undersky:maps", "undersky:models"),
 }
 """Properties that are long, or whose keys differ: an index is a table. The Item has them."""
 _OF_ONE_FILE = {"href", "proj:shape", "proj:transform", "file:size", "file:checksum", "statistics"}
@@ -63,12 +82,8 @@ def indexed_item(item: Mapping[str, Any], key: str, *, base: str) -> Json:
 
 def root_catalog(collections: Iterable[str]) -> Json:
     """The root, with the Collections as children."""
-    return _catalog(
-        "undersky",
-        _TITLE,
-        ROOT,
-        [link("child", ROOT, collection_key(name), title=name) for name in collections],
-    )
+    links = [link("child", ROOT, collection_key(name), title=name) for name in collections]
+    return _catalog("undersky", _TITLE, ROOT, links, about=_ABOUT_ALL)
 
 
 def month_catalog(
@@ -91,7 +106,8 @@ def month_catalog(
         ),
     ]
     name = month.replace("/", "-")
-    return _catalog(f"{collection}-{name}", f"{collection}, {name}", at, links)
+    about = _told(collection)[1]
+    return _catalog(f"{collection}-{name}", f"{collection}, {name}", at, links, about=about)
 
 
 def collection_document(name: str, items: Sequence[Mapping[str, Any]], months: Sequence[str]) -> Json:
@@ -103,7 +119,8 @@ def collection_document(name: str, items: Sequence[Mapping[str, Any]], months: S
         months: `2025/06`, ascending.
     """
     at, newest = collection_key(name), items[0]
-    platforms = sorted({str(item["properties"]["platform"]) for item in items})
+    # a rolling map is of several platforms, and of one constellation
+    platforms = _values(items, "platform") or _values(items, "constellation")
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
@@ -113,8 +130,8 @@ def collection_document(name: str, items: Sequence[Mapping[str, Any]], months: S
             if not uri.removeprefix("https://stac-extensions.github.io/").startswith(_OF_ONE_ITEM)
         ],
         "id": name,
-        "title": f"Surface reflectance of {', '.join(platforms)}",
-        "description": _ABOUT,
+        "title": f"{_told(name)[0]} of {', '.join(platforms)}",
+        "description": _told(name)[1],
         "license": newest["properties"].get("license", "other"),
         "providers": newest["properties"].get("providers", []),
         "extent": {
@@ -147,13 +164,18 @@ def month_of(key: str) -> str:
     return "/".join(month_key(key).split("/")[2:4])
 
 
-def _catalog(name: str, title: str, at: str, links: Sequence[Json]) -> Json:
+def _told(collection: str) -> tuple[str, str]:
+    """What a Collection holds: the beginning of its title, and its description."""
+    return _MAPS.get(collection.rpartition("-")[2], ("Surface reflectance", _ABOUT))
+
+
+def _catalog(name: str, title: str, at: str, links: Sequence[Json], *, about: str) -> Json:
     return {
         "type": "Catalog",
         "stac_version": STAC_VERSION,
         "id": name,
         "title": title,
-        "description": _ABOUT,
+        "description": about,
         "links": [link("root", at, ROOT, title=_TITLE), *links],
     }
 

@@ -4,6 +4,8 @@
 
 Saying it again gives the batches that the run holds already. What a claim that died had leased, but not yet
 laid down, is laid down then: nothing waits for a lease to run out.
+
+A run may claim several kinds of maps, at once too: the batches of each kind are named after it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from undersky.errors import ConfigError
-from undersky.refs import Batch, Lane, ReleaseSet, SceneRef
+from undersky.flow.maps import mapped_kinds
+from undersky.refs import Batch, Kind, Lane, ReleaseSet, SceneRef
 
 if TYPE_CHECKING:
     from undersky.services.ledger import Actor, Ledger, Work
@@ -41,38 +44,61 @@ def claim(
     Args:
         ledger: The truth.
         store: Where batches are laid down.
-        work: What for.
+        work: What for; before maps are claimed, those that are missing are wanted.
         lane: Fresh or historical, never both.
         run: Id of the run, unique among all flows: a part of keys.
         by: Who; its run holds the leases.
         limit: Scenes, at most.
         batch_scenes: Scenes of one batch; more where there would be too many batches.
         lease: How long the claim stands without a sign of life.
-        release: The pinned models, for surface work.
+        release: The pinned models, for all but ingest. Where they lack the model of a map, nothing is
+            claimed.
 
     Raises:
-        ConfigError: The actor acts for another run.
+        ConfigError: The actor acts for another run, or maps are to be claimed without pinned models.
         ServiceError: Ledger or store failed; what was leased is found again by the same call.
     """
     if by.run != run:
         raise ConfigError(f"a claim for run {run} cannot be held by {by.run}: leases belong to the run")
     held = ledger.holding(run, work)
-    there = dict(laid_down(store, run))
-    if not held:
+    prefix = _prefix(work)
+    there = {href: batch for href, batch in laid_down(store, run) if _is_called(batch.name, prefix)}
+    if not held and _may_claim(ledger, work, release, by):
         held = ledger.claim(work, lane=lane, limit=limit, by=by, lease=lease, release=release)
     leases = {_lease(ref) for ref in held}
     standing = [href for href, batch in there.items() if any(_lease(ref) in leases for ref in batch.scenes)]
     loose = _without(held, [there[href] for href in standing])
-    first = max((int(batch.name) for batch in there.values()), default=-1) + 1
+    first = max((int(batch.name.removeprefix(prefix)) for batch in there.values()), default=-1) + 1
     size = max(batch_scenes, -(-len(loose) // MOST_BATCHES))
     groups = [loose[start : start + size] for start in range(0, len(loose), size)]
     new = []
     for number, scenes in enumerate(groups, first):
-        batch = Batch(run=run, name=f"{number:03d}", lane=lane, scenes=tuple(scenes), release=release)
+        name = f"{prefix}{number:03d}"
+        batch = Batch(run=run, name=name, lane=lane, scenes=tuple(scenes), release=release)
         key = f"{_folder(run)}{batch.name}/batch.json"
         store.put(key, batch.to_json().encode(), content_type="application/json", if_absent=True)
         new.append(store.href(key))
     return standing + new
+
+
+def _may_claim(ledger: "Ledger", work: "Work", release: ReleaseSet | None, by: "Actor") -> bool:
+    """Whether there may be something to claim; for maps what is missing is wanted then."""
+    if work == "ingest" or not Kind(work).is_map:
+        return True
+    if release is None:
+        raise ConfigError(f"a claim for {work} needs the pinned models: `undersky pin --run {by.run}` first")
+    kinds = mapped_kinds(release)
+    ledger.want_maps(kinds, by)
+    return work in kinds
+
+
+def _prefix(work: "Work") -> str:
+    """What the names of its batches begin with: two claims of one run must not take each other's names."""
+    return f"{work}-" if work != "ingest" and Kind(work).is_map else ""
+
+
+def _is_called(name: str, prefix: str) -> bool:
+    return name.removeprefix(prefix).isdecimal() and name.startswith(prefix)
 
 
 def laid_down(store: "Store", run: str) -> Iterator[tuple[str, Batch]]:

@@ -78,7 +78,7 @@ def index(
     """The index holds exactly the current Items of the ledger; nothing is written where it did already.
 
     Args:
-        ledger: Says which Items are current.
+        ledger: Says which Items are current, of products and of rolling maps.
         store: The own bucket.
         public_url: Where readers reach the bucket; `s3://bucket` when None.
         clock: What time it is (aware).
@@ -89,7 +89,9 @@ def index(
     """
     base = (public_url or store.url).rstrip("/")
     with ledger.alone("index"):
-        wanted = _wanted(store.key(p.href) for p in ledger.published(current=True) if p.href is not None)
+        hrefs = [product.href for product in ledger.published(current=True)]
+        hrefs += [rolling.href for rolling in ledger.tile_maps()]
+        wanted = _wanted(store.key(href) for href in hrefs if href is not None)
         old, found = read_index(store), _index(wanted, base, clock())
         if old is not None and old.digest == found.digest:
             return _report(found, changed=False)

@@ -8,7 +8,7 @@ from typing import get_args
 
 from undersky.errors import ConfigError
 from undersky.flow.words import listed
-from undersky.refs import Lane
+from undersky.refs import Kind, Lane
 from undersky.services.ledger import Action, Actor, Change, Ledger, Selection
 from undersky.tiles import tile_name
 
@@ -90,7 +90,7 @@ def selection_of(form: Mapping[str, object], *, now: datetime | None = None) -> 
     Args:
         form: Any of `scenes` (list, or text with blanks or commas), `state`, `reason`, `since` (2025-06-19,
             2025-06-19T10:00Z, or a span back from now: 6h, 3d), `tile`, `model`, `collection`, `area`,
-            `sensed_from` and `sensed_until` (days, both included).
+            `kind`, `sensed_from` and `sensed_until` (days, both included).
         now: For tests.
 
     Raises:
@@ -112,6 +112,7 @@ def selection_of(form: Mapping[str, object], *, now: datetime | None = None) -> 
         model=texts.get("model"),
         collection=texts.get("collection"),
         area=texts.get("area"),
+        kind=_kind(texts.get("kind")),
         sensed_from=_day(texts.get("sensed_from")),
         sensed_until=_day(texts.get("sensed_until")),
     )
@@ -146,6 +147,13 @@ def parse_span(text: str) -> timedelta:
     if found is None:
         raise ConfigError(f"{text!r} is no length of time; expected 30min, 6h or 3d")
     return timedelta(**{_UNITS[found[2]]: float(found[1])})
+
+
+def _kind(text: str | None) -> Kind | None:
+    try:
+        return Kind(text) if text else None
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no kind of product; one of {', '.join(Kind)}") from error
 
 
 def _day(text: str | None) -> date | None:

@@ -13,7 +13,7 @@ from statistics import mean
 from undersky.errors import UnderskyError
 from undersky.flow.discover import providers
 from undersky.flow.windows import Window, fresh_window, historical_windows
-from undersky.refs import Lane
+from undersky.refs import Kind, Lane
 from undersky.services.granules import Wish, read_item
 from undersky.services.ledger import Announcement, Area, Ledger, Selection
 from undersky.services.profiles import Profile
@@ -117,7 +117,8 @@ def outlook(
 def seconds_for(collection: str, ledger: Ledger | None) -> Speed:
     """Seconds that a scene of a collection takes one worker, and how that is known."""
     if ledger is not None:
-        published = ledger.products(Selection(state="published", collection=collection), limit=_LEARNT_FROM)
+        meant = Selection(state="published", collection=collection, kind=Kind.SURFACE)
+        published = ledger.products(meant, limit=_LEARNT_FROM)
         took = [product.made.seconds for product in published if product.made is not None]
         if took:
             return Speed(mean(took), f"mean of the last {len(took)} products here")

@@ -66,7 +66,8 @@ def promote(
     """
     verdict = need_approval(version, registry.read_verdict(version))
     record = ledger.release()
-    _need_downstream(verdict, record)
+    if _member(record, version.name) is not None:  # a first champion takes nobody's place upstream
+        _need_downstream(verdict, record)
     model = ensure_copied(registry, store, version)
     release = release_set([*_others(record, version.name), model])
     said = ledger.set_release(

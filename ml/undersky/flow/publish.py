@@ -1,9 +1,12 @@
 """`publish`: what a batch's stages said goes into the ledger, and what they found good becomes visible.
 
-    correct, validate-surface: outcomes --> ledger --checked--> row locked, lease checked
-                                                                  PUT Item If-None-Match
-                                                                  Items it replaces: successor link
-                                                                ledger: published
+    making and judging stage: outcomes --> ledger --checked--> row locked, lease checked
+                                                                 PUT Item If-None-Match
+                                                                 Items it replaces: successor link
+                                                               ledger: published
+
+Every kind of product goes this way. A map names the published surface product that it is of; where that one
+does not count any more by then, the map is withdrawn, and what took its place gets a map of its own.
 
 Each scene by itself, each step repeatable. A crash after the put leaves an Item that equals what the next
 run wants to put, which counts as published; so there is one Item a product, and none that the ledger does not
@@ -23,7 +26,7 @@ from undersky.flow import published as items
 from undersky.flow.claim import read_batch
 from undersky.flow.items import Commit, read_item, update_item
 from undersky.flow.published import WrongProduct
-from undersky.refs import Batch, Ending, Made, Manifest, Outcome, Reference, SceneRef, Stage
+from undersky.refs import STAGES, Batch, Ending, Made, Manifest, Outcome, Reference, SceneRef, Stage
 from undersky.services.ledger import LeaseLost, Predecessor, ProductState
 from undersky.services.store import PreconditionFailed
 
@@ -98,8 +101,7 @@ def publish(
     """
     batch = read_batch(store, batch_href)
     folder = store.key(batch_href).rpartition("/")[0]
-    first = outcomes(store, folder, Stage.CORRECT)
-    last = outcomes(store, folder, Stage.VALIDATE_SURFACE)
+    first, last = (outcomes(store, folder, stage) for stage in STAGES[batch.kind])
     desk = _Desk(ledger, store, batch, by, commit, clock)
     scenes = [
         desk.scene(ref, last.get(ref.acquisition) or first.get(ref.acquisition)) for ref in batch.scenes
@@ -147,24 +149,33 @@ class _Desk:
             return self._given_back(ref, "stage_died", f"no stage said how {ref.scene} ended; see its log")
         if outcome.made is None:
             return self._said(ref, outcome, self.ledger.ended(ref, outcome, self.by))
-        state = self.ledger.made(ref, outcome.made, self.by)
+        if (wrong := _strange(ref, outcome.made)) is not None:
+            return self._wrong(ref, outcome, wrong)
+        return self._made(ref, outcome, outcome.made)
+
+    def _made(self, ref: SceneRef, outcome: Outcome, made: Made) -> SceneReport:
+        state = self.ledger.made(ref, made, self.by)
         if state not in (ProductState.MADE, ProductState.CHECKED):
             return self._said(ref, outcome, state)
         if outcome.ending != Ending.DONE:
             state = self.ledger.ended(ref, outcome, self.by)
-        elif outcome.stage != Stage.VALIDATE_SURFACE:
-            sentence = f"{outcome.made.id} was made but not judged: its validation died; see its log"
+        elif outcome.stage != STAGES[ref.kind][1]:
+            sentence = f"{made.id} was made but not judged: its validation died; see its log"
             return self._given_back(ref, "stage_died", sentence)
         else:
             state = self.ledger.checked(ref, outcome.judged, self.by)
         if state != ProductState.CHECKED:
             return self._said(ref, outcome, state)
-        return self._published(ref, outcome, outcome.made)
+        return self._published(ref, outcome, made)
 
-    def _withdrawn(self) -> str | None:
-        """Why a model of the batch's release set was taken back since the run began; None if none was."""
+    def _withdrawn(self, ref: SceneRef) -> str | None:
+        """Why a model was taken back that made it, since the run began; None if none was."""
         release = self.batch.release
-        return None if release is None else self.ledger.withdrawn_release(release.digest)
+        why = None if release is None else self.ledger.withdrawn_release(release.digest, ref.kind)
+        if why is not None or ref.surface is None:
+            return why
+        reasons = self.ledger.withdrawn_models()
+        return next((reasons[each.digest] for each in ref.surface.models if each.digest in reasons), None)
 
     def _said(self, ref: SceneRef, outcome: Outcome, state: ProductState) -> SceneReport:
         published = state == ProductState.PUBLISHED and outcome.made is not None
@@ -179,7 +190,7 @@ class _Desk:
         return _report(ref, "lost" if lost else "given_back", reason, sentence)
 
     def _published(self, ref: SceneRef, outcome: Outcome, made: Made) -> SceneReport:
-        if (why := self._withdrawn()) is not None:
+        if (why := self._withdrawn(ref)) is not None:
             return self._given_back(ref, "model_withdrawn", f"{made.id} is not published: {why}")
         candidate = self._document(made.item)
         missing = made.item if candidate is None else self._missing(candidate, made)
@@ -189,10 +200,14 @@ class _Desk:
         try:
             return self._visible(ref, outcome, made, candidate)
         except WrongProduct as error:
-            wrong = outcome.model_copy(
-                update={"ending": Ending.FAILED, "reason": "item_conflict", "sentence": str(error)}
-            )
-            return self._said(ref, wrong, self.ledger.ended(ref, wrong, self.by))
+            return self._wrong(ref, outcome, str(error))
+
+    def _wrong(self, ref: SceneRef, outcome: Outcome, sentence: str) -> SceneReport:
+        """What a stage left, or what lies in its place, is not the product that was wanted: failed."""
+        wrong = outcome.model_copy(
+            update={"ending": Ending.FAILED, "reason": "item_conflict", "sentence": sentence}
+        )
+        return self._said(ref, wrong, self.ledger.ended(ref, wrong, self.by))
 
     def _visible(
         self, ref: SceneRef, outcome: Outcome, made: Made, candidate: Mapping[str, Any]
@@ -206,8 +221,14 @@ class _Desk:
         with self.ledger.publishing(ref, made, self.by) as row:
             if row.done:
                 return _report(ref, str(ProductState.PUBLISHED), "ok", "", item=row.href)
+            if row.outdated is not None:
+                row.give_up()
+                state = str(ProductState.WITHDRAWN)
+                return _report(ref, state, row.outdated.reason, row.outdated.sentence)
             followed, earlier = self._earlier(row.predecessors, key)
-            self._put(key, items.published_item(candidate, self._publication(ref, outcome, earlier)))
+            source = None if row.source_href is None else self.store.key(row.source_href)
+            publication = self._publication(ref, outcome, earlier, source)
+            self._put(key, items.published_item(candidate, publication))
             for each in earlier:
                 change = partial(items.succeeded, key=each.key, by_key=key, by_id=made.id)
                 update_item(self.store, each.key, change, commit=self.commit)
@@ -215,7 +236,7 @@ class _Desk:
         return _report(ref, str(ProductState.PUBLISHED), "ok", "", item=self.store.href(key), new=True)
 
     def _publication(
-        self, ref: SceneRef, outcome: Outcome, earlier: Sequence[items.Earlier]
+        self, ref: SceneRef, outcome: Outcome, earlier: Sequence[items.Earlier], source: str | None
     ) -> items.Publication:
         if outcome.made is None:
             raise ValueError("only what was made is published")
@@ -230,6 +251,7 @@ class _Desk:
             judged=outcome.judged,
             docs=self.store.key(docs) if docs is not None and inside else None,
             earlier=earlier,
+            source=source,
         )
 
     def _earlier(
@@ -295,6 +317,18 @@ class _Desk:
 
     def _document(self, key: str) -> dict[str, Any] | None:
         return read_item(self.store, key)
+
+
+def _strange(ref: SceneRef, made: Made) -> str | None:
+    """Why a stage's product is not what was wanted of that scene; None if it is."""
+    if made.kind != ref.kind:
+        return (
+            f"{made.id} is of kind {made.kind}, {ref.kind} was wanted: do stage and flow differ in version?"
+        )
+    wanted = None if ref.surface is None else ref.surface.digest
+    if made.source != wanted:
+        return f"{made.id} is made of surface product {made.source}, {wanted} was to be mapped"
+    return None
 
 
 def _report(

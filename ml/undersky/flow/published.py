@@ -27,6 +27,7 @@ VERSION_EXTENSION = "https://stac-extensions.github.io/version/v1.2.0/schema.jso
 TIMESTAMPS_EXTENSION = "https://stac-extensions.github.io/timestamps/v1.1.0/schema.json"
 
 _OWN_LINKS = {"root", "parent", "collection", "self", "predecessor-version", "successor-version"}
+_SOURCE = "derived_from"
 _REPORT = "quality-report"
 """Relation of the link to the Data Docs page."""
 
@@ -63,7 +64,9 @@ class Publication:
     docs: str | None = None
     """Key of the Data Docs page, where it lies in the same store."""
     earlier: Sequence[Earlier] = ()
-    """Items of the same acquisition that it takes the place of, newest last."""
+    """Items of the same acquisition and kind that it takes the place of, newest last."""
+    source: str | None = None
+    """Key of the published Item of the surface product that a map is of."""
 
     @property
     def key(self) -> str:
@@ -105,7 +108,8 @@ def published_item(candidate: Mapping[str, Any], publication: Publication) -> Js
         )
     item: Json = json.loads(json.dumps(candidate))
     item["collection"] = made.collection
-    item["links"] = [*_links(publication), *_foreign_links(item, made.item, key)]
+    own = _OWN_LINKS if publication.source is None else {*_OWN_LINKS, _SOURCE}
+    item["links"] = [*_links(publication), *_foreign_links(item, made.item, key, own=own)]
     for asset in item["assets"].values():
         asset["href"] = rebased(asset["href"], made.item, key)
     item["properties"] |= _provenance(item["properties"], publication)
@@ -125,15 +129,18 @@ def _links(publication: Publication) -> list[Json]:
         link("predecessor-version", key, earlier.key, kind=ITEM_TYPE, title=str(earlier.item.get("id")))
         for earlier in publication.earlier[-1:]
     ]
+    if publication.source is not None:
+        title = "The surface reflectance that it is made of"
+        links.append(link(_SOURCE, key, publication.source, kind=ITEM_TYPE, title=title))
     if publication.docs is not None:
         title = "What the expectations said of this product"
         links.append(link(_REPORT, key, publication.docs, kind="text/html", title=title))
     return links
 
 
-def _foreign_links(item: Json, source: str, key: str) -> list[Json]:
+def _foreign_links(item: Json, source: str, key: str, *, own: set[str]) -> list[Json]:
     """What the candidate links beside the catalog: licence terms."""
-    kept = [given for given in item.get("links", ()) if given.get("rel") not in _OWN_LINKS]
+    kept = [given for given in item.get("links", ()) if given.get("rel") not in own]
     return [{**given, "href": rebased(given["href"], source, key)} for given in kept]
 
 
@@ -146,12 +153,13 @@ def _provenance(properties: Mapping[str, Any], publication: Publication) -> Json
         "undersky:acquisition": publication.acquisition,
         "undersky:published_by": publication.run,
     }
-    if made.model is not None:
-        known = properties.get("undersky:model") or {}
-        fields["undersky:model"] = {
-            "name": made.model.name, "version": made.model.label, "digest": made.model.digest,
-            **known, "registry_version": made.model.version,
-        }  # fmt: skip
+    for field, model in (("undersky:model", made.model), ("undersky:quality_model", made.quality)):
+        if model is not None:
+            known = properties.get(field) or {}
+            fields[field] = {
+                "name": model.name, "version": model.label, "digest": model.digest,
+                **known, "registry_version": model.version,
+            }  # fmt: skip
     if release is not None:
         fields["undersky:release"] = release.digest
     if judged is not None:

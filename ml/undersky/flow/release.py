@@ -17,15 +17,17 @@ from undersky.errors import ConfigError, DataError, Reason
 from undersky.flow.card import model_card
 from undersky.flow.copied import ensure_copied, need_approval
 from undersky.judgement import GateOutcome, Judgement
-from undersky.refs import Begin, EvaluatedRef, ModelRef, PackageRef, ReleaseOrder
+from undersky.refs import Begin, EvaluatedRef, ModelRef, PackageRef, ReleaseOrder, ReleaseSet
 from undersky.services.registry import CANDIDATE, PACKAGE_FILES, Version
 from undersky.services.store import PreconditionFailed
 
 if TYPE_CHECKING:
-    from undersky.services.ledger import Ledger
+    from undersky.services.ledger import Ledger, ReleaseRecord
     from undersky.services.registry import Registry
     from undersky.services.store import Store
 
+PINNED = "release.json"
+"""Beside the order: the release set of that moment; its other models see what this one makes."""
 _SHORTEST = 8
 """Digits of a candidate's digest that somebody has to give."""
 
@@ -72,9 +74,11 @@ def begin(registry: "Registry", ledger: "Ledger", store: "Store", asked: Asked) 
     """
     key = f"releases/{asked.run}/order.json"
     if store.find(key) is None:
-        order = _order(registry, ledger, store, asked)
-        with suppress(PreconditionFailed):
-            store.put(key, order.to_json().encode(), content_type="application/json", if_absent=True)
+        record = ledger.release()
+        order = _order(registry, record, store, asked)
+        if record is not None:  # first: whoever finds the order finds what it is evaluated with
+            _lay_down(store, f"releases/{asked.run}/{PINNED}", record.release)
+        _lay_down(store, key, order)
     return store.href(key)
 
 
@@ -149,8 +153,15 @@ def _known(registry: "Registry", order: ReleaseOrder) -> Registered:
     return Registered(version, judgement, registry.page(version), "")
 
 
-def _order(registry: "Registry", ledger: "Ledger", store: "Store", asked: Asked) -> ReleaseOrder:
-    record = ledger.release()
+def _lay_down(store: "Store", key: str, document: ReleaseOrder | ReleaseSet) -> None:
+    """The document lies there, or the one that was first."""
+    with suppress(PreconditionFailed):
+        store.put(key, document.to_json().encode(), content_type="application/json", if_absent=True)
+
+
+def _order(
+    registry: "Registry", record: "ReleaseRecord | None", store: "Store", asked: Asked
+) -> ReleaseOrder:
     champion = next((m for m in record.release.models if m.name == asked.model), None) if record else None
     needs_version = asked.begin in (Begin.REVIEW, Begin.PROMOTE)
     if needs_version and not asked.version:

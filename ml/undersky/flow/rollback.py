@@ -1,7 +1,7 @@
 """`rollback`: the release before holds again, and whatever the withdrawn version made says so.
 
     ledger, registry: the set before   --> at once
-    every published product of it, and all derived from it: Item deprecated, with the reason  --> one by one
+    every published product of it, and every map of such: Item deprecated, with the reason  --> one by one
 
 What is cut off in the middle is taken up by the same call. The products stay readable: nothing is deleted.
 """
@@ -17,7 +17,7 @@ from undersky.errors import ConfigError, ServiceError
 from undersky.flow import published as items
 from undersky.flow.items import Commit, update_item
 from undersky.flow.promote import follow, restore
-from undersky.refs import ModelRef
+from undersky.refs import MODELS, Kind, ModelRef
 from undersky.services.ledger import Selection
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ class RolledBack:
         if not self.remake.scenes:
             return ""
         name = _NO_NAME.sub("-", f"after-{self.withdrawn.label}".lower())
+        kind = _kind_of(self.withdrawn)
+        which = f"--kind {kind} " if kind.is_map else ""
         return (
             f"making them again: {self.remake.scenes} scenes, {self.remake.hours:.1f} compute hours, "
             f"{self.remake.bytes / 1e9:.2f} GB; undersky campaign propose {name}"
-            f" --model {self.withdrawn.digest} --why {shlex.quote(self.why)}"
+            f" {which}--model {self.withdrawn.digest} --why {shlex.quote(self.why)}"
         )
 
 
@@ -83,7 +85,7 @@ def rollback(
         registry: Opened as the account that may move aliases.
         ledger: Holds the release sets.
         store: The own bucket.
-        name: `correction`.
+        name: `correction`, `quality`, `landcover` or `vessels`.
         by: Who.
         why: Stands on every product of the version.
         commit: What decides a race over an Item: the store's conditional put, or nothing where it has none.
@@ -102,7 +104,8 @@ def rollback(
     current = ledger.release()
     if current is None:
         raise ServiceError("the ledger lost the release that was just set: look at it")
-    remake = ledger.estimate_campaign(Selection(model=withdrawn.digest), current.release)
+    meant = Selection(model=withdrawn.digest, kind=_kind_of(withdrawn))
+    remake = ledger.estimate_campaign(meant, current.release)
     return RolledBack(withdrawn, champion, marked, remake, why.strip())
 
 
@@ -114,7 +117,11 @@ def deprecate(
     told: Callable[[int], None] | None = None,
     commit: Commit = "store",
 ) -> int:
-    """Every product of a withdrawn version says so, in Item and ledger; how many were marked now."""
+    """Every product of a withdrawn version, and every map of one, says so in Item and ledger.
+
+    Returns:
+        How many were marked now.
+    """
     reasons, marked = ledger.withdrawn_models(), 0
     while products := ledger.to_deprecate():
         for product in products:
@@ -129,11 +136,26 @@ def deprecate(
 
 
 def _reason(ledger: "Ledger", product: "Product", reasons: dict[str, str]) -> str:
-    model = product.made.model if product.made else None
-    if model is not None and model.digest in reasons:
-        return f"{model.label} was taken back: {reasons[model.digest]}"
-    derived = ledger.withdrawn_release(product.release) if product.release else None
+    for model in product.made.models if product.made else ():
+        if model.digest in reasons:
+            return f"{model.label} was taken back: {reasons[model.digest]}"
+    if product.source is not None and (source := _source(ledger, product)) is not None:
+        name = source.made.id if source.made else source.scene
+        return f"derived from {name}: {_reason(ledger, source, reasons)}"
+    derived = ledger.withdrawn_release(product.release, product.kind) if product.release else None
     return f"derived from a version that was taken back: {derived or 'see the release sets'}"
+
+
+def _source(ledger: "Ledger", product: "Product") -> "Product | None":
+    """The surface product that a map is of."""
+    story = ledger.story(product.acquisition)
+    found = (each for each in (story.products if story else ()) if each.id == product.source)
+    return next(found, None)
+
+
+def _kind_of(model: ModelRef) -> Kind:
+    """What a model makes."""
+    return next((kind for kind, names in MODELS.items() if model.name in names), Kind.SURFACE)
 
 
 def _is_the_same(record: "ReleaseRecord", name: str, why: str) -> bool:

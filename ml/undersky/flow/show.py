@@ -1,12 +1,13 @@
 """The whole story of a scene: every delivery, change of state and product, by whom and where logged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 from undersky.errors import ConfigError
 from undersky.flow.answer import Question
 from undersky.flow.words import sentence
+from undersky.refs import Kind
 from undersky.services.ledger import Event, Ledger, Rejection, Story
 
 
@@ -18,7 +19,7 @@ class Line:
     what: str
     """`announced`, or the states before and after."""
     subject: str
-    """`delivery`, `acquisition` or `product 17`."""
+    """`delivery`, `acquisition`, `product 17` or, of a map, `landcover 18`."""
     reason: str | None
     text: str
     by: str | None
@@ -96,7 +97,8 @@ def show_day(ledger: Ledger, tile: str, day: date) -> Shown:
 
 def timeline(story: Story) -> tuple[Line, ...]:
     """Everything that happened to an acquisition and its products, in order."""
-    lines = [_of_event(event) for event in story.history]
+    kinds = {product.id: product.kind for product in story.products}
+    lines = [_of_event(event, kinds) for event in story.history]
     born = {event.scene for event in story.history if event.before is None and event.product is None}
     for delivery in story.deliveries:
         if delivery.scene in born:
@@ -109,13 +111,18 @@ def timeline(story: Story) -> tuple[Line, ...]:
     return tuple(sorted(lines, key=lambda line: line.time))
 
 
-def _of_event(event: Event) -> Line:
+def product_name(number: int, kind: Kind) -> str:
+    """`product 17`; `landcover 18` of a map."""
+    return f"{kind if kind.is_map else 'product'} {number}"
+
+
+def _of_event(event: Event, kinds: Mapping[int, Kind]) -> Line:
     what = event.after if event.before in (None, event.after) else f"{event.before} -> {event.after}"
     task = f"{event.task}, try {event.attempt}" if event.attempt > 1 else event.task
     return Line(
         time=event.time,
         what=what,
-        subject="acquisition" if event.product is None else f"product {event.product}",
+        subject="acquisition" if event.product is None else product_name(event.product, kinds[event.product]),
         reason=event.reason,
         text=sentence(event.sentence),
         by=f"{event.run} ({task})",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from undersky.flow.published import item_key
 from undersky.services.ledger import OPEN_PRODUCT, ProductState
+from undersky.tile_refs import LATEST
 
 if TYPE_CHECKING:
     from undersky.services.ledger import Ledger
@@ -59,13 +60,16 @@ class Verified:
 def verify(ledger: "Ledger", store: "Store") -> Verified:
     """What is in one and not in the other; nothing is changed.
 
+    Of rolling maps the ledger knows the newest of each tile: it must be there, earlier ones may.
+
     May run beside the flow: what is published meanwhile is looked at twice before it is called missing.
 
     Raises:
         ConfigError: The ledger names Items in another bucket.
         ServiceError: Ledger or store failed.
     """
-    there = {stored.key for stored in store.list("stac/") if ITEM.fullmatch(stored.key)}
+    every = {stored.key for stored in store.list("stac/") if ITEM.fullmatch(stored.key)}
+    there = {key for key in every if not key.split("/")[1].endswith(LATEST)}
     orphans: list[str] = []
     unfinished: list[str] = []
     for chunk in _chunks(iter(sorted(there))):
@@ -81,6 +85,8 @@ def verify(ledger: "Ledger", store: "Store") -> Verified:
         key = store.key(product.href or "")
         if key not in there and store.head(key) is None:
             missing.append(key)
+    rolling = [store.key(each.href) for each in ledger.tile_maps() if each.href is not None]
+    missing += [key for key in rolling if key not in every and store.head(key) is None]
     return Verified(
         items=len(there),
         products=products,

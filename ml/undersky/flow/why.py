@@ -1,17 +1,19 @@
 """Why a scene is or is not there: one paragraph, also where the ledger has no row.
 
 row of the ledger    published  working  waiting  held  quarantined  skipped  failed  withdrawn
+                     and of a published one: how its maps stand
 delivery             superseded
 no row               filtered  outside  paused  never_searched  not_upstream        (see `absent`)
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from undersky.flow.absent import absent
 from undersky.flow.answer import Answer, Case, Question
 from undersky.flow.words import moment, scenes, sentence, span
+from undersky.refs import Kind
 from undersky.services.ledger import (
     OPEN_ACQUISITION,
     OPEN_PRODUCT,
@@ -42,6 +44,9 @@ _CURES = {
         "A person decides: `undersky release {key} --why ...` publishes it, `undersky skip` gives it up."
     ),
 }
+
+_MAPS = {Kind.LANDCOVER: "land cover map", Kind.VESSELS: "list of ships"}
+"""What people call the maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,13 @@ def _of_story(ledger: Ledger, story: Story, now: datetime) -> list[Answer]:
 
 
 def _stands(ledger: Ledger, story: Story, now: datetime) -> Answer:
-    row, products = story.acquisition, story.products
+    row = story.acquisition
+    products = tuple(each for each in story.products if not each.kind.is_map)
     current = [p for p in products if p.state is ProductState.PUBLISHED and p.successor is None]
     if current:
-        return _published(row, current[-1], products, now)
+        answer = _published(row, current[-1], products, now)
+        maps = [_map(kind, current[-1], story.products, now) for kind in Kind if kind.is_map]
+        return replace(answer, text=" ".join([answer.text, *filter(None, maps)]))
     if row.state in OPEN_ACQUISITION:
         return _open(ledger, row, row, now)
     if row.state in _ENDED:
@@ -159,6 +167,24 @@ def _published(row: Acquisition, product: Product, products: Sequence[Product], 
         href=product.href,
         log=product.log,
     )
+
+
+def _map(kind: Kind, surface: Product, products: Sequence[Product], now: datetime) -> str:
+    """How the newest map of that kind stands, in a sentence or two; empty where none was ever wanted."""
+    found = [each for each in products if each.kind is kind]
+    if not found:
+        return ""
+    last, name = found[-1], _MAPS[kind]
+    of_it = [each for each in found if each.source == surface.id]
+    if last.state is ProductState.PUBLISHED:
+        late = "" if of_it else " It is of an earlier surface product."
+        bad = f" Do not use it: {sentence(last.deprecated)}" if last.deprecated else ""
+        return f"Its {name} is published at {last.href}.{late}{bad}"
+    if last.state in OPEN_PRODUCT:
+        return f"Its {name} {_progress(last, now)}."
+    said = sentence(last.sentence) or f"reason {last.reason}."
+    cure = f" {_CURES[Case.HELD].format(key=last.acquisition)}" if last.state is ProductState.HELD else ""
+    return f"Its {name} is {last.state} since {moment(last.state_since)}: {said}{cure}"
 
 
 def _open(ledger: Ledger, row: Acquisition, at: Acquisition | Product, now: datetime) -> Answer:

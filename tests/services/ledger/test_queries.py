@@ -126,6 +126,10 @@ def test_the_queues_say_what_waits_and_how_long(ledger: Ledger) -> None:
         ("ingest", Lane.HISTORICAL, 0),
         ("surface", Lane.FRESH, 0),
         ("surface", Lane.HISTORICAL, 0),
+        ("landcover", Lane.FRESH, 0),
+        ("landcover", Lane.HISTORICAL, 0),
+        ("vessels", Lane.FRESH, 0),
+        ("vessels", Lane.HISTORICAL, 0),
     ]
     for number in range(4):
         ledger.announce(announcement(number), BY)
@@ -133,7 +137,7 @@ def test_the_queues_say_what_waits_and_how_long(ledger: Ledger) -> None:
     [back, _] = claimed(ledger, limit=2)
     ledger.give_back([back], BY, "service_failed", "503")
     claimed(ledger, limit=1, lease=timedelta(seconds=-5))
-    fresh, historical, _, _ = ledger.waiting()
+    fresh, historical, *_ = ledger.waiting()
     assert (fresh.ready, fresh.delayed, fresh.leased, fresh.expired) == (2, 1, 1, 1)
     assert (historical.ready, historical.number) == (1, 1)
     assert fresh.oldest == announcement(0).key

@@ -22,6 +22,7 @@ from undersky.services.ledger.records import (
     Selection,
     Work,
 )
+from undersky.services.ledger.tile_maps import Rolling, TileMap
 from undersky.services.ledger.views import (
     Acquisition,
     Campaign,
@@ -69,9 +70,11 @@ __all__ = [
     "Rejection",
     "ReleaseKind",
     "ReleaseRecord",
+    "Rolling",
     "Search",
     "Selection",
     "Story",
+    "TileMap",
     "Waiting",
     "Work",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from undersky.refs import Kind
 from undersky.services.ledger.history import UNLEASED, Record, Why, move_acquisition, move_product, note
 from undersky.services.ledger.records import (
     OPEN_ACQUISITION,
@@ -29,7 +30,7 @@ SAME_STRIP_SECONDS = 10
 while the strips of seam twins were downlinked apart."""
 
 UNPUBLISHED = (*OPEN_PRODUCT, ProductState.HELD, ProductState.FAILED)
-"""Products that a newer delivery makes pointless."""
+"""Surface products that a newer delivery makes pointless."""
 
 
 def announce(connection: Connection, said: Announcement, by: Actor) -> Announced:
@@ -125,7 +126,12 @@ def _supersede(connection: Connection, row: Record, said: Announcement, by: Acto
         **UNLEASED,
         **_delivered_values(said),
     )
-    pointless = select(product).where(product.c.acquisition == row.key, product.c.state.in_(UNPUBLISHED))
+    # Not the maps: they are of a surface product that stays published until another takes its place.
+    pointless = select(product).where(
+        product.c.acquisition == row.key,
+        product.c.kind == Kind.SURFACE,
+        product.c.state.in_(UNPUBLISHED),
+    )
     for old in connection.execute(pointless.order_by(product.c.id).with_for_update(key_share=True)).all():
         move_product(connection, old, ProductState.WITHDRAWN, why, by, token=old.token + 1, **UNLEASED)
 

@@ -9,12 +9,13 @@ Every move is one row of `campaign` under its lock, and a line in `campaign_hist
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from undersky.errors import ConfigError
+from undersky.refs import Kind
 from undersky.services.ledger.history import UNLEASED, Record, Why, move_product
 from undersky.services.ledger.records import Actor, CampaignState, ProductState, Selection
 from undersky.services.ledger.rows import campaign_of, estimate_json, selection_json
@@ -215,7 +216,9 @@ def _take_back(connection: Connection, name: str, why: Why, by: Actor) -> None:
 
 def _same(known: Campaign, wanted: Proposal) -> Campaign:
     caps = Caps(known.at_once, known.budget_hours)
-    if (known.selection, known.why, caps) != (wanted.selection, wanted.why, wanted.caps):
+    # One that was proposed before there were maps names no kind: it is of surface products.
+    meant = replace(known.selection, kind=known.selection.kind or Kind.SURFACE)
+    if (meant, known.why, caps) != (wanted.selection, wanted.why, wanted.caps):
         raise ConfigError(
             f"another campaign is called {known.name}, proposed {known.created:%Y-%m-%d} because of "
             f"{known.why!r}: give this one another name"

@@ -1,16 +1,19 @@
 """What a campaign has still to make again, what that costs, and the next few scenes of it.
 
-selection, release set --> published products of another model, or deprecated
+selection, release set --> published products of its kind, of another model, or deprecated
                            without those waiting, and those it tried in vain
                        --> wanted in the historical lane, newest sensing first
+
+A campaign makes one kind of product again. Maps of what it makes follow by themselves.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Select, cast, exists, func, or_, select
 
 from undersky.errors import ConfigError
-from undersky.refs import Lane, ReleaseSet
+from undersky.refs import MODELS, Kind, Lane, ReleaseSet
 from undersky.services.ledger import campaigns
 from undersky.services.ledger.campaigns import TAKEN_BACK, Move
 from undersky.services.ledger.history import Record, Why
@@ -24,12 +27,9 @@ from undersky.services.ledger.records import (
 )
 from undersky.services.ledger.rows import campaign_of
 from undersky.services.ledger.selecting import products_meant
-from undersky.services.ledger.settling import SURFACE, want_surface
-from undersky.services.ledger.tables import acquisition, made_with, product
+from undersky.services.ledger.tables import acquisition, made_with, masked_with, product
 from undersky.services.ledger.views import Campaign, CampaignEstimate, CampaignProgress
-
-MODEL = "correction"
-"""The model that makes surface products."""
+from undersky.services.ledger.wanting import is_current, want_again
 
 ENDED = (ProductState.FAILED, ProductState.HELD, ProductState.WITHDRAWN)
 """States in which a campaign has tried a scene in vain."""
@@ -39,9 +39,9 @@ def estimate(connection: Connection, selection: Selection, release: ReleaseSet) 
     """What making the selection again would cost, as it cost the last time.
 
     Raises:
-        ConfigError: The release set has no correction model.
+        ConfigError: The release set has no model of the selection's kind.
     """
-    scenes = _left(selection, _digest(release)).subquery()
+    scenes = _left(selection, release).subquery()
     size = cast(scenes.c.made["bytes"].as_string(), BigInteger)
     row = connection.execute(
         select(
@@ -57,10 +57,10 @@ def progress(connection: Connection, name: str, release: ReleaseSet) -> Campaign
     """How far the campaign is.
 
     Raises:
-        ConfigError: No such campaign, or a release set without a correction model.
+        ConfigError: No such campaign, or a release set without a model of its kind.
     """
     found = campaigns.one(connection, name)
-    scenes = _left(found.selection, _digest(release), name).subquery()
+    scenes = _left(found.selection, release, name).subquery()
     left = connection.scalar(select(func.count()).select_from(scenes))
     own = _own(connection, name)
     return CampaignProgress(
@@ -77,13 +77,13 @@ def feed(connection: Connection, name: str, release: ReleaseSet, by: Actor) -> i
     """How many more scenes are wanted; the campaign is paused or done if that is what it comes to.
 
     Raises:
-        ConfigError: No such campaign, or a release set without a correction model.
+        ConfigError: No such campaign, or a release set without a model of its kind.
     """
     row = campaigns.locked(connection, name)
-    found, digest, own = campaign_of(row), _digest(release), _own(connection, name)
+    found, own = campaign_of(row), _own(connection, name)
     if found.state != CampaignState.RUNNING:
         return 0
-    rest = _left(found.selection, digest, name)
+    rest = _left(found.selection, release, name)
     stop = _end(found, own, is_left=connection.execute(rest.limit(1)).first() is not None)
     if stop is not None:
         campaigns.enter(connection, row, stop, by)
@@ -114,26 +114,58 @@ def _want(connection: Connection, found: Campaign, rest: Select[Any], by: Actor,
     # Again, now that they are locked: one may have been made again, or delivered anew, meanwhile.
     still = rest.where(product.c.acquisition.in_(keys)).order_by(*newest)
     why = Why("campaign", f"campaign {found.name}: {found.why}")
+    kind, lane = _kind(found.selection), Lane.HISTORICAL
     born = [
-        want_surface(connection, held[row.acquisition], why, by, lane=Lane.HISTORICAL, campaign=found.name)
+        want_again(connection, held[row.acquisition], why, by, kind=kind, lane=lane, campaign=found.name)
         for row in connection.execute(still).all()
     ]
     return sum(row is not None for row in born)
 
 
-def _left(selection: Selection, digest: str, name: str | None = None) -> Select[Any]:
-    """Newest published products that are meant, not made with that model and not being made again."""
-    other = product.alias("other")
+def with_kind(connection: Connection, selection: Selection) -> Selection:
+    """The selection with the kind of product that it is about: surface, unless only maps match its model.
+
+    Raises:
+        ConfigError: Two kinds of maps match.
+    """
+    if selection.kind is not None or selection.model is None:
+        return replace(selection, kind=_kind(selection))
+    of_model = products_meant(Selection(model=selection.model)).where(
+        product.c.state == ProductState.PUBLISHED
+    )
+    found = of_model.with_only_columns(product.c.kind).distinct().order_by(product.c.kind)
+    kinds = [Kind(kind) for kind in connection.scalars(found)]
+    if Kind.SURFACE in kinds or not kinds:
+        return replace(selection, kind=Kind.SURFACE)
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"{' and '.join(kinds)} were both made by a model that is called {selection.model}: say which "
+            "kind is to be made again"
+        )
+    return replace(selection, kind=kinds[0])
+
+
+def _kind(selection: Selection) -> Kind:
+    """Campaigns that were proposed before there were maps name no kind."""
+    return selection.kind or Kind.SURFACE
+
+
+def _left(selection: Selection, release: ReleaseSet, name: str | None = None) -> Select[Any]:
+    """Newest published products that are meant, of other models than these, and not being made again."""
+    kind, other = _kind(selection), product.alias("other")
     newer = (other.c.state == ProductState.PUBLISHED) & other.c.successor.is_(None)
-    statement = products_meant(selection).where(
+    statement = products_meant(replace(selection, kind=kind)).where(
         acquisition.c.state == AcquisitionState.VALID,
-        product.c.kind == SURFACE,
         product.c.state == ProductState.PUBLISHED,
         product.c.successor.is_(None),
-        or_(product.c.deprecated.is_not(None), made_with.is_distinct_from(digest)),
+        or_(product.c.deprecated.is_not(None), _is_of_others(kind, release)),
         ~_beside(other, newer & (other.c.id > product.c.id)),
         ~_beside(other, other.c.state.in_(OPEN_PRODUCT)),
     )
+    if kind.is_map:
+        source = product.alias("source")
+        current = exists().where(source.c.acquisition == product.c.acquisition, is_current(source))
+        statement = statement.where(current)
     if name is None:
         return statement
     tried = other.c.state.in_(ENDED) & (other.c.reason != TAKEN_BACK)
@@ -164,11 +196,16 @@ def _seconds(table: Any) -> Any:
     return table.c.made["cpu_seconds"].as_float()
 
 
-def _digest(release: ReleaseSet) -> str:
-    try:
-        return release.model(MODEL).digest
-    except KeyError as error:
-        names = ", ".join(model.name for model in release.models) or "nothing"
+def _is_of_others(kind: Kind, release: ReleaseSet) -> Any:
+    """Whether a product of that kind was made with another model than the release set has."""
+    digests = {model.name: model.digest for model in release.models}
+    principal, *rest = MODELS[kind]
+    if principal not in digests:
+        names = ", ".join(digests) or "nothing"
         raise ConfigError(
-            f"release set {release.digest[:12]} has no model {MODEL}, only {names}: nothing can be made again"
-        ) from error
+            f"release set {release.digest[:12]} has no model {principal}, only {names}: nothing can be made "
+            "again"
+        )
+    others = [made_with.is_distinct_from(digests[principal])]
+    others += [masked_with.is_distinct_from(digests[name]) for name in rest if name in digests]
+    return or_(*others)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, Table, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, func, or_, select, true, update
 
 from undersky.refs import Lane, SceneRef
 from undersky.services.ledger.history import UNLEASED, Record, Why, move_acquisition, move_product, note_all
@@ -17,7 +17,7 @@ from undersky.services.ledger.records import (
     ProductState,
     Work,
 )
-from undersky.services.ledger.rows import ingest_ref, surface_ref
+from undersky.services.ledger.rows import ingest_ref, product_ref
 from undersky.services.ledger.tables import acquisition, product
 
 LONGEST_PAUSE = timedelta(hours=6)
@@ -56,11 +56,11 @@ class Terms:
 
 def claim(connection: Connection, work: Work, terms: Terms, by: Actor, patience: Patience) -> list[SceneRef]:
     """Up to that many scenes, leased to the actor's run."""
-    table, states = (acquisition, OPEN_ACQUISITION) if work == "ingest" else (product, OPEN_PRODUCT)
+    queue = _queue(work)
     refs: list[SceneRef] = []
     # Rows whose tries are used up leave the queue here and count for nothing: look again in their place.
     while True:
-        rows = _free(connection, table, states, terms, limit=terms.limit - len(refs))
+        rows = _free(connection, queue, terms, limit=terms.limit - len(refs))
         leased = [row for row in rows if not _given_up(connection, row, by, patience)]
         refs += _lease_all(connection, work, leased, terms, by)
         if len(leased) == len(rows):
@@ -74,9 +74,11 @@ def holding(connection: Connection, run: str, work: Work | None) -> list[SceneRe
     if work in (None, "ingest"):
         mine = select(acquisition).where(acquisition.c.holder == run).order_by(acquisition.c.sensed.desc())
         refs += [ingest_ref(row) for row in connection.execute(mine)]
-    if work in (None, "surface"):
+    if work != "ingest":
         mine = select(product).where(product.c.holder == run).order_by(product.c.sensed.desc())
-        refs += _surface_refs(connection, connection.execute(mine).all())
+        if work is not None:
+            mine = mine.where(product.c.kind == work)
+        refs += _product_refs(connection, connection.execute(mine).all())
     return refs
 
 
@@ -147,15 +149,32 @@ def end_try(connection: Connection, row: Record, why: Why, by: Actor, patience: 
     return str(move_acquisition(connection, row, row.state, again, by, **values).state)
 
 
-def _free(
-    connection: Connection, table: Table, states: Sequence[str], terms: Terms, *, limit: int
-) -> Sequence[Record]:
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """The rows among which a claim chooses."""
+
+    table: Table
+    states: Sequence[str]
+    """In which a row waits."""
+    is_its: ColumnElement[bool]
+    """Whether a row of the table is of that work at all."""
+
+
+def _queue(work: Work) -> _Queue:
+    if work == "ingest":
+        return _Queue(acquisition, OPEN_ACQUISITION, true())
+    return _Queue(product, OPEN_PRODUCT, product.c.kind == work)
+
+
+def _free(connection: Connection, queue: _Queue, terms: Terms, *, limit: int) -> Sequence[Record]:
     """Rows that nobody works on, locked; rows that somebody else is just taking are passed over."""
+    table = queue.table
     statement = (
         select(table)
         .where(
+            queue.is_its,
             table.c.lane == terms.lane,
-            table.c.state.in_(states),
+            table.c.state.in_(queue.states),
             or_(table.c.lease_until.is_(None), table.c.lease_until < func.now()),
             or_(table.c.not_before.is_(None), table.c.not_before <= func.now()),
         )
@@ -183,7 +202,7 @@ def _lease_all(
     leased = [done.get(_id(row)) or _lease_one(connection, row, terms, by) for row in rows]
     if work == "ingest":
         return [ingest_ref(row) for row in leased]
-    return _surface_refs(connection, leased)
+    return _product_refs(connection, leased)
 
 
 def _lease_free(
@@ -228,13 +247,15 @@ def _lease_one(connection: Connection, row: Record, terms: Terms, by: Actor) -> 
     return move_product(connection, row, ProductState.WANTED, why, by, **values)
 
 
-def _surface_refs(connection: Connection, rows: Sequence[Record]) -> list[SceneRef]:
+def _product_refs(connection: Connection, rows: Sequence[Record]) -> list[SceneRef]:
     keys = {row.acquisition for row in rows}
     parents = {
         parent.key: parent
         for parent in connection.execute(select(acquisition).where(acquisition.c.key.in_(keys)))
     }
-    return [surface_ref(row, parents[row.acquisition]) for row in rows]
+    of_maps = select(product).where(product.c.id.in_({row.source for row in rows if row.source is not None}))
+    sources = {source.id: source for source in connection.execute(of_maps)}
+    return [product_ref(row, parents[row.acquisition], sources.get(row.source)) for row in rows]
 
 
 def _fail(connection: Connection, row: Record, why: Why, by: Actor, tries: int) -> str:

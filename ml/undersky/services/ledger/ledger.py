@@ -1,18 +1,17 @@
 """The ledger as everybody else sees it: every method is one transaction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Self
 
 from sqlalchemy import Engine, func, select
 
-from undersky.refs import Judged, Lane, Made, Outcome, ReleaseSet, SceneRef
-from undersky.services.ledger import announcing, areas, leases, products, schema, searches, settling
+from undersky.refs import Judged, Kind, Lane, Made, Outcome, ReleaseSet, SceneRef
+from undersky.services.ledger import announcing, areas, leases, products, schema, searches, settling, wanting
 from undersky.services.ledger.connecting import converted, engine_for
 from undersky.services.ledger.history import Why
 from undersky.services.ledger.leases import Patience
-from undersky.services.ledger.models import Models
 from undersky.services.ledger.products import Publishing
 from undersky.services.ledger.records import (
     AcquisitionState,
@@ -25,9 +24,10 @@ from undersky.services.ledger.records import (
     Search,
     Work,
 )
+from undersky.services.ledger.tiles import Tiles
 
 
-class Ledger(Models):
+class Ledger(Tiles):
     """The truth about every acquisition and product, in PostgreSQL.
 
     Every method is one transaction: it happens as a whole or not at all. Leases are judged by the clock of
@@ -229,6 +229,24 @@ class Ledger(Models):
 
     # products
 
+    def want_maps(self, kinds: Iterable[Kind], by: Actor) -> int:
+        """Of every current surface product a map of each kind was wanted; saying it twice changes nothing.
+
+        Current is what is published, has no successor and is not deprecated. A map of a surface product that
+        is not, if unpublished, is withdrawn (`superseded`, `source_deprecated`). Ships are looked for in
+        Sentinel-2 alone. A map waits in the lane of its surface product; in the historical one where that was
+        published more than two days ago.
+
+        Args:
+            kinds: Those whose model is released.
+            by: Who.
+
+        Returns:
+            How many maps are wanted that were not.
+        """
+        with self._transaction() as connection:
+            return wanting.want_maps(connection, kinds, by)
+
     def made(self, ref: SceneRef, made: Made, by: Actor) -> ProductState:
         """The product's assets are on record; saying it twice changes nothing.
 
@@ -256,7 +274,8 @@ class Ledger(Models):
 
         Returns:
             `checked` where the outcome says held but a person has released the product: publish it.
-            `withdrawn` where skipped or quarantined: the acquisition itself has that state now.
+            `withdrawn` where skipped or quarantined: the acquisition itself has that state now, unless it is
+            a map that ended so.
 
         Raises:
             LeaseLost: The lease has ended.

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, exists, func, or_, select
 
 from undersky.errors import ConfigError
-from undersky.refs import Lane
+from undersky.refs import Kind, Lane
 from undersky.services.ledger.connecting import converted
 from undersky.services.ledger.history import UNLEASED, Record, Why, move_acquisition, move_product
 from undersky.services.ledger.records import (
@@ -24,8 +24,8 @@ from undersky.services.ledger.records import (
     Selection,
 )
 from undersky.services.ledger.selecting import acquisitions_meant, products_meant
-from undersky.services.ledger.settling import want_surface
 from undersky.services.ledger.tables import acquisition, product
+from undersky.services.ledger.wanting import is_current, want_again, want_surface
 
 Acquisitions = tuple[AcquisitionState, ...]
 Products = tuple[ProductState, ...]
@@ -120,6 +120,8 @@ def _skip(connection: Connection, selection: Selection, order: Order) -> Iterato
     for row in _products(connection, selection, product.c.state.in_(unpublished)):
         yield _change("skip", row, ProductState.WITHDRAWN)
         move_product(connection, row, ProductState.WITHDRAWN, why, order.by, token=row.token + 1, **UNLEASED)
+        if row.kind != Kind.SURFACE:
+            continue
         parent = connection.execute(select(acquisition).where(acquisition.c.key == row.acquisition)).one()
         if parent.state == AcquisitionState.VALID and not _has_published(connection, parent.key):
             yield _change("skip", parent, AcquisitionState.SKIPPED)
@@ -131,14 +133,21 @@ def _skip(connection: Connection, selection: Selection, order: Order) -> Iterato
 
 
 def _remake(connection: Connection, selection: Selection, order: Order) -> Iterator[Change]:
-    """The newest product of each acquisition is made again: published ones, or the state that is named."""
+    """The newest product of each acquisition is made again: published ones, or the state that is named.
+
+    Not the maps of a surface product that is made again: the new one is mapped by itself.
+    """
     why = Why("remade_by_hand", order.why)
     again = (ProductState.PUBLISHED, ProductState.HELD, ProductState.FAILED, ProductState.WITHDRAWN)
     state = ProductState.PUBLISHED if selection.state is None else selection.state
     wanted = product.c.state.in_(again) & (product.c.state == state) & product.c.successor.is_(None)
-    for row in _products(connection, replace(selection, state=None), wanted, only_valid=True):
+    rows = _products(connection, replace(selection, state=None), wanted, only_valid=True)
+    anew = {row.acquisition for row in rows if row.kind == Kind.SURFACE}
+    for row in rows:
+        if row.kind != Kind.SURFACE and row.acquisition in anew:
+            continue
         parent = connection.execute(select(acquisition).where(acquisition.c.key == row.acquisition)).one()
-        born = want_surface(connection, parent, why, order.by, lane=order.lane)
+        born = want_again(connection, parent, why, order.by, kind=Kind(row.kind), lane=order.lane)
         if born is None:
             continue
         yield _change("remake", row, ProductState.WANTED)
@@ -164,10 +173,22 @@ def _acquisitions(connection: Connection, selection: Selection, also: Any) -> li
 def _products(
     connection: Connection, selection: Selection, also: Any, *, only_valid: bool = False
 ) -> list[Record]:
-    """The products that are meant, locked, after their acquisitions (always in that order)."""
+    """The products that are meant, locked, after their acquisitions (always in that order).
+
+    Args:
+        connection: In a transaction.
+        selection: Which.
+        also: What else must hold.
+        only_valid: Leave out those of which nothing could come: of an acquisition that is not valid, and maps
+            of a surface product that does not count any more.
+    """
     statement = products_meant(selection).where(also)
     if only_valid:
-        statement = statement.where(acquisition.c.state == AcquisitionState.VALID)
+        source = product.alias("source")
+        mapped = exists().where(source.c.acquisition == product.c.acquisition, is_current(source))
+        statement = statement.where(
+            acquisition.c.state == AcquisitionState.VALID, or_(product.c.kind == Kind.SURFACE, mapped)
+        )
     keys = {row.acquisition for row in connection.execute(statement)}
     parents = select(acquisition).where(acquisition.c.key.in_(keys)).order_by(acquisition.c.key)
     connection.execute(parents.with_for_update(key_share=True)).all()
@@ -199,7 +220,11 @@ def _has_open(connection: Connection, row: Record) -> bool:
 
 
 def _has_published(connection: Connection, key: str) -> bool:
-    found = exists().where(product.c.acquisition == key, product.c.state == ProductState.PUBLISHED)
+    found = exists().where(
+        product.c.acquisition == key,
+        product.c.kind == Kind.SURFACE,
+        product.c.state == ProductState.PUBLISHED,
+    )
     return bool(connection.scalar(select(found)))
 
 
@@ -215,4 +240,5 @@ def _change(action: Action, row: Record, after: str) -> Change:
         before=row.state,
         after=str(after),
         reason=row.reason,
+        kind=row.kind if is_product else None,
     )

@@ -1,6 +1,8 @@
 """What the flow asks and tells the ledger about models: release sets, deprecation, campaigns."""
 
-from undersky.refs import ModelRef, ReleaseSet
+from dataclasses import replace
+
+from undersky.refs import Kind, ModelRef, ReleaseSet
 from undersky.services.ledger import campaigns, feeding, releasing
 from undersky.services.ledger.people import People
 from undersky.services.ledger.records import Actor, CampaignState, ReleaseKind, Selection
@@ -65,15 +67,15 @@ class Models(People):
         with self._transaction() as connection:
             return releasing.withdrawn_models(connection)
 
-    def withdrawn_release(self, digest: str) -> str | None:
-        """Why nobody should work with the release set of that digest; None if nothing speaks against it."""
+    def withdrawn_release(self, digest: str, kind: Kind = Kind.SURFACE) -> str | None:
+        """Why nobody should make that kind with the release set of that digest; None if they may."""
         with self._transaction() as connection:
-            return releasing.withdrawn_release(connection, digest)
+            return releasing.withdrawn_release(connection, digest, kind)
 
     # deprecation
 
     def to_deprecate(self, *, limit: int = 500) -> tuple[Product, ...]:
-        """Published products of withdrawn models, or derived with them, not marked yet; oldest first."""
+        """Published products of withdrawn models, and maps of such, not marked yet; oldest first."""
         with self._transaction() as connection:
             return releasing.to_deprecate(connection, limit=limit)
 
@@ -92,10 +94,10 @@ class Models(People):
         """What it would cost to make the selection's products again with that release set.
 
         Raises:
-            ConfigError: The release set has no correction model.
+            ConfigError: The release set has no model of the selection's kind.
         """
         with self._transaction() as connection:
-            return feeding.estimate(connection, selection, release)
+            return feeding.estimate(connection, feeding.with_kind(connection, selection), release)
 
     def propose_campaign(
         self,
@@ -112,7 +114,8 @@ class Models(People):
 
         Args:
             name: Lower-case letters, digits and hyphens.
-            selection: Which products; an empty one is refused.
+            selection: Which products; an empty one is refused. Without a kind it is about surface products,
+                or about the one kind of map that its model made.
             why: The reason, for the history.
             at_once: Products that may wait or be worked on at a time.
             budget_hours: Hours of one CPU core after which it is paused; None for as many as it takes.
@@ -121,11 +124,12 @@ class Models(People):
 
         Raises:
             ConfigError: A name that is none, or another campaign's; an empty selection or reason; a limit
-                that lets nothing through; a release set without a correction model.
+                that lets nothing through; a release set without a model of its kind.
         """
         wanted = campaigns.Proposal(name, selection, why, campaigns.Caps(at_once, budget_hours))
         with self._transaction() as connection:
-            cost = feeding.estimate(connection, selection, release)
+            wanted = replace(wanted, selection=feeding.with_kind(connection, selection))
+            cost = feeding.estimate(connection, wanted.selection, release)
             return campaigns.propose(connection, wanted, cost, by)
 
     def move_campaign(
@@ -174,7 +178,7 @@ class Models(People):
         """How far the campaign is, if it goes on with that release set.
 
         Raises:
-            ConfigError: No such campaign, or a release set without a correction model.
+            ConfigError: No such campaign, or a release set without a model of its kind.
         """
         with self._transaction() as connection:
             return feeding.progress(connection, name, release)
@@ -188,7 +192,7 @@ class Models(People):
             How many scenes are wanted anew; 0 for a campaign that is not running.
 
         Raises:
-            ConfigError: No such campaign, or a release set without a correction model.
+            ConfigError: No such campaign, or a release set without a model of its kind.
         """
         with self._transaction() as connection:
             return feeding.feed(connection, name, release, by)

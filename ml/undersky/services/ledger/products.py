@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, and_, func, or_, select, update
 
 from undersky.errors import ConfigError
-from undersky.refs import Ending, Judged, Made, Outcome, SceneRef
+from undersky.refs import Ending, Judged, Kind, Made, Outcome, SceneRef
 from undersky.services.ledger.history import UNLEASED, Record, Why, move_acquisition, move_product, note
 from undersky.services.ledger.leases import Patience, end_try, locked
 from undersky.services.ledger.records import AcquisitionState, Actor, LeaseLost, ProductState
 from undersky.services.ledger.tables import acquisition, product
 from undersky.services.ledger.views import Predecessor
+from undersky.services.ledger.wanting import outdated
 
 PASSED = {
     ProductState.MADE: (ProductState.MADE, ProductState.CHECKED, ProductState.PUBLISHED),
@@ -22,7 +23,7 @@ ENDS_BOTH = {
     Ending.SKIPPED: AcquisitionState.SKIPPED,
     Ending.QUARANTINED: AcquisitionState.QUARANTINED,
 }
-"""Endings that speak about the acquisition, not about the product."""
+"""Endings of a surface product that speak about its acquisition; those of a map speak about the map."""
 
 
 def made(connection: Connection, ref: SceneRef, product_made: Made, by: Actor) -> ProductState:
@@ -37,6 +38,9 @@ def made(connection: Connection, ref: SceneRef, product_made: Made, by: Actor) -
     twin = _same_product(connection, row, product_made.digest)
     if twin is not None and _counts(twin):
         why = Why("same_product", f"it equals product {twin.id}, {twin.state}: {product_made.id}")
+        if row.source is not None:
+            # The equal map is of the surface product that counts now: nobody has to make it again for that.
+            connection.execute(update(product).where(product.c.id == twin.id).values(source=row.source))
         return _state(
             move_product(connection, row, ProductState.WITHDRAWN, why, by, successor=twin.id, **UNLEASED)
         )
@@ -93,8 +97,9 @@ def ended(
         return _held(connection, row, outcome, by)
     if outcome.ending == Ending.FAILED:
         return _state(move_product(connection, row, ProductState.FAILED, why, by, **UNLEASED))
-    parent = _lock_acquisition(connection, ref.acquisition)
-    move_acquisition(connection, parent, ENDS_BOTH[outcome.ending], why, by)
+    if row.kind == Kind.SURFACE:
+        parent = _lock_acquisition(connection, ref.acquisition)
+        move_acquisition(connection, parent, ENDS_BOTH[outcome.ending], why, by)
     return _state(move_product(connection, row, ProductState.WITHDRAWN, why, by, **UNLEASED))
 
 
@@ -102,7 +107,13 @@ class Publishing:
     """A product whose row is locked while its Item is put; `published` makes it so when the block ends."""
 
     def __init__(
-        self, connection: Connection, row: Record, predecessors: tuple[Predecessor, ...], by: Actor
+        self,
+        connection: Connection,
+        row: Record,
+        predecessors: tuple[Predecessor, ...],
+        by: Actor,
+        *,
+        source: Record | None = None,
     ) -> None:
         self._connection = connection
         self._row = row
@@ -113,6 +124,17 @@ class Publishing:
         """Whether an earlier try published it: nothing is left to do."""
         self.href: str | None = row.href
         """Where its Item lies, if `done`."""
+        self.source_href: str | None = None if source is None else source.href
+        """Where the Item of the surface product lies that a map is made of."""
+        self.outdated: Why | None = None if source is None or self.done else outdated(source)
+        """Why a map must not be published any more: its surface product does not count. None if it may."""
+
+    def give_up(self) -> None:
+        """The outdated map is not wanted any more; the surface product that counts gets one of its own."""
+        if self.outdated is not None:
+            move_product(
+                self._connection, self._row, ProductState.WITHDRAWN, self.outdated, self._by, **UNLEASED
+            )
 
     def published(self, item_href: str, predecessors: Sequence[Predecessor] | None = None) -> None:
         """The Item lies there; the predecessors (the published ones, unless told) have it as successor."""
@@ -155,7 +177,9 @@ def publishing(connection: Connection, ref: SceneRef, product_made: Made, by: Ac
             f"{ref.acquisition}: product {row.id} was recorded with digest {row.digest}, "
             f"{product_made.digest} cannot be published in its place: say `made` first"
         )
-    return Publishing(connection, row, _predecessors(connection, row), by)
+    made_of = select(product).where(product.c.id == row.source)
+    source = None if row.source is None else connection.execute(made_of).one()
+    return Publishing(connection, row, _predecessors(connection, row), by, source=source)
 
 
 def withdraw(connection: Connection, number: int, by: Actor, *, why: str) -> None:

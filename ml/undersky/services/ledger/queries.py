@@ -4,10 +4,23 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
-from undersky.refs import Lane
+from undersky.refs import Kind, Lane
 from undersky.services.ledger import searches
 from undersky.services.ledger.records import OPEN_ACQUISITION, OPEN_PRODUCT, ProductState, Selection
 from undersky.services.ledger.rows import acquisition_of, delivery_of, event_of, product_of
@@ -20,10 +33,10 @@ PAGE = 1000
 
 
 def waiting(connection: Connection) -> tuple[Waiting, ...]:
-    """The queues, ingest before surface, fresh before historical; empty ones too."""
+    """The queues, ingest before surface before maps, fresh before historical; empty ones too."""
     queues = union_all(
-        _queue("ingest", acquisition, acquisition.c.key, OPEN_ACQUISITION),
-        _queue("surface", product, product.c.acquisition, OPEN_PRODUCT),
+        _queue(None, acquisition, acquisition.c.key, OPEN_ACQUISITION),
+        _queue(product.c.kind, product, product.c.acquisition, OPEN_PRODUCT),
     )
     found = {
         (row.work, row.lane): Waiting(
@@ -40,32 +53,45 @@ def waiting(connection: Connection) -> tuple[Waiting, ...]:
     }
     empty = (
         Waiting(work, lane, ready=0, delayed=0, leased=0, expired=0, oldest=None, oldest_since=None)
-        for work in ("ingest", "surface")
+        for work in ("ingest", *map(str, Kind))
         for lane in Lane
     )
     return tuple(found.get((queue.work, queue.lane), queue) for queue in empty)
 
 
 def counts(connection: Connection, since: datetime | None) -> tuple[Count, ...]:
-    """Rows by lane, state and reason; only those that changed since then."""
-    tables = (("acquisition", acquisition), ("product", product))
+    """Rows by lane, kind, state and reason; only those that changed since then."""
+    nothing: ColumnElement[Any] = cast(null(), Text)
+    tables = (("acquisition", acquisition, nothing), ("product", product, product.c.kind))
     statement = union_all(
         *(
             select(
                 literal(what).label("what"),
+                kind.label("kind"),
                 table.c.lane,
                 table.c.state,
                 table.c.reason,
                 func.count().label("number"),
             )
             .where(literal(True) if since is None else table.c.changed >= since)
-            .group_by(table.c.lane, table.c.state, table.c.reason)
-            for what, table in tables
+            .group_by(table.c.lane, table.c.state, table.c.reason, *(() if kind is nothing else (kind,)))
+            for what, table, kind in tables
         )
-    ).order_by("what", "lane", "state", "reason")
-    return tuple(
-        Count(what=row.what, lane=Lane(row.lane), state=row.state, reason=row.reason, number=row.number)
+    )
+    found = (
+        Count(
+            what=row.what,
+            lane=Lane(row.lane),
+            state=row.state,
+            reason=row.reason,
+            number=row.number,
+            kind=Kind(row.kind) if row.kind else None,
+        )
         for row in connection.execute(statement)
+    )
+    kinds = [None, *Kind]
+    return tuple(
+        sorted(found, key=lambda one: (one.what, kinds.index(one.kind), one.lane, one.state, one.reason))
     )
 
 
@@ -148,7 +174,10 @@ def of_digests(connection: Connection, digests: Sequence[str]) -> tuple[Product,
     return tuple(map(product_of, connection.execute(statement)))
 
 
-def _queue(work: str, table: Table, key: ColumnElement[str], states: Sequence[str]) -> Select[Any]:
+def _queue(
+    kind: ColumnElement[str] | None, table: Table, key: ColumnElement[str], states: Sequence[str]
+) -> Select[Any]:
+    """The queues of a table: one a lane, and one a kind where the table has kinds."""
     now = func.now()
     silent = table.c.lease_until < now
     free = or_(table.c.holder.is_(None), silent)
@@ -156,7 +185,7 @@ def _queue(work: str, table: Table, key: ColumnElement[str], states: Sequence[st
     since = table.c.wanted_since
     statement: Select[Any] = (
         select(
-            literal(work).label("work"),
+            (literal("ingest") if kind is None else kind).label("work"),
             table.c.lane,
             func.count().filter(free, func.coalesce(~late, literal(True))).label("ready"),
             func.count().filter(free, late).label("delayed"),
@@ -166,6 +195,6 @@ def _queue(work: str, table: Table, key: ColumnElement[str], states: Sequence[st
             func.min(since).label("oldest_since"),
         )
         .where(table.c.state.in_(states))
-        .group_by(table.c.lane)
+        .group_by(table.c.lane, *(() if kind is None else (kind,)))
     )
     return statement

@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import Literal
 
 from undersky.errors import ConfigError, UnderskyError
-from undersky.refs import FileRef, Lane
+from undersky.refs import FileRef, Kind, Lane
 
 GeoJSON = Mapping[str, object]
 """A GeoJSON geometry, longitude and latitude in degrees."""
 
-Work = Literal["ingest", "surface"]
-"""What a claim is for: bringing a scene home, or making its surface product."""
+Work = Literal["ingest", "surface", "landcover", "vessels"]
+"""What a claim is for: bringing a scene home, or making its product of that kind."""
 
 Action = Literal["retry", "release", "skip", "remake"]
 """What a person may do with scenes."""
@@ -231,7 +231,7 @@ class Selection:
     """In that state since then, or entered it later (aware)."""
     tile: str | None = None
     model: str | None = None
-    """Label, registry version or digest of the model that made the product."""
+    """Label, registry version or digest of a model that made the product, or digest of its release set."""
     collection: str | None = None
     """Level-1 collection."""
     sensed_from: date | None = None
@@ -240,6 +240,8 @@ class Selection:
     """Last day of sensing (UTC); that day counts too."""
     area: str | None = None
     """Area for which the acquisition was searched."""
+    kind: Kind | None = None
+    """Kind of the product: with it only products are meant, never acquisitions themselves."""
 
     def __post_init__(self) -> None:
         if self.since is not None and self.since.tzinfo is None:
@@ -274,3 +276,5 @@ class Change:
     after: str
     reason: str
     """Reason code it had."""
+    kind: str | None = None
+    """Kind of the product; None where the acquisition itself changes."""

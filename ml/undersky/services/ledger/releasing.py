@@ -4,18 +4,19 @@ bootstrap --> promotion --> promotion --> rollback      the newest one is in use
                                 \___ model ___/         withdrawn, until a later promotion has it again
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, literal, or_, select, update
 
 from undersky.errors import ConfigError, ServiceError
-from undersky.refs import ModelRef, ReleaseSet
+from undersky.refs import MODELS, Kind, ModelRef, ReleaseSet
 from undersky.services.ledger.history import Record, Why, note
 from undersky.services.ledger.records import Actor, ProductState, ReleaseKind, Selection
 from undersky.services.ledger.rows import product_of, release_of
 from undersky.services.ledger.selecting import products_meant
-from undersky.services.ledger.tables import made_with, product, release_set
+from undersky.services.ledger.tables import product, release_set
 from undersky.services.ledger.views import Product, ReleaseRecord
 
 LOCK = "undersky release_set"
@@ -90,33 +91,41 @@ def withdrawn_models(connection: Connection) -> dict[str, str]:
     return _withdrawn(listed(connection, limit=None))
 
 
-def withdrawn_release(connection: Connection, digest: str) -> str | None:
-    """Why the release set of that digest must not be used any more; None if it may, or nobody knows it."""
+def withdrawn_release(connection: Connection, digest: str, kind: Kind) -> str | None:
+    """Why no product of that kind must be made with the release set; None if it may, or nobody knows it."""
     records = listed(connection, limit=None)
     withdrawn = _withdrawn(records)
     known = (record for record in records if record.digest == digest)
-    named = (model for record in known for model in _digests(record.release))
+    named = (model for record in known for model in _digests(record.release, kind))
     return next((withdrawn[model] for model in named if model in withdrawn), None)
 
 
 def to_deprecate(connection: Connection, *, limit: int) -> tuple[Product, ...]:
-    """Published products that a withdrawn model made or helped to make, not marked yet; oldest first."""
+    """Published products that a withdrawn model made or helped to make, not marked yet; oldest first.
+
+    A surface product is made by its correction and its mask, a map by its own model, and by those that made
+    the surface product that it is of: such maps come last. Other models of a release set had no part in it.
+    """
     records = listed(connection, limit=None)
     withdrawn = _withdrawn(records)
     if not withdrawn:
         return ()
-    sets = {record.digest for record in records if withdrawn.keys() & _digests(record.release)}
-    statement = (
-        products_meant(Selection())
-        .where(
-            product.c.state == ProductState.PUBLISHED,
-            product.c.deprecated.is_(None),
-            or_(made_with.in_(withdrawn), product.c.release.in_(sets)),
-        )
-        .order_by(product.c.id)
-        .limit(limit)
+    sets = {
+        kind: {record.digest for record in records if withdrawn.keys() & _digests(record.release, kind)}
+        for kind in Kind
+    }
+    unmarked = products_meant(Selection()).where(
+        product.c.state == ProductState.PUBLISHED, product.c.deprecated.is_(None)
     )
-    return tuple(map(product_of, connection.execute(statement)))
+    source = product.alias("source")
+    of_bad = product.c.source.in_(select(source.c.id).where(_made_by(source, withdrawn, sets)))
+    own = _made_by(product, withdrawn, sets)
+    # Two questions and no OR: PostgreSQL would read the whole table for that.
+    found: list[Record] = []
+    for condition in (own, of_bad & func.coalesce(~own, literal(True))):
+        rest = unmarked.where(condition).order_by(product.c.id).limit(limit - len(found))
+        found += connection.execute(rest).all()
+    return tuple(map(product_of, found))
 
 
 def deprecate(connection: Connection, number: int, *, reason: str, by: Actor) -> None:
@@ -138,6 +147,14 @@ def deprecate(connection: Connection, number: int, *, reason: str, by: Actor) ->
         _mark(connection, row, reason, by)
 
 
+def _made_by(table: Any, models: Mapping[str, str], sets: Mapping[Kind, set[str]]) -> Any:
+    """Whether a row is of one of these models, by its own word or by that of its release set."""
+    roles = (table.c.made[(role, "digest")].astext for role in ("model", "quality"))
+    own = (role.in_(models) for role in roles)
+    pinned = ((table.c.kind == kind) & table.c.release.in_(known) for kind, known in sets.items())
+    return or_(*own, *pinned)
+
+
 def _mark(connection: Connection, row: Record, reason: str, by: Actor) -> None:
     note(connection, row, row.state, Why("model_withdrawn", reason), by)
     marked = update(product).where(product.c.id == row.id)
@@ -154,8 +171,10 @@ def _withdrawn(records: Sequence[ReleaseRecord]) -> dict[str, str]:
     return found
 
 
-def _digests(release: ReleaseSet) -> set[str]:
-    return {model.digest for model in release.models}
+def _digests(release: ReleaseSet, kind: Kind | None = None) -> set[str]:
+    """Package digests of the set's models; only of those that have a part in that kind of product."""
+    names = None if kind is None else MODELS[kind]
+    return {model.digest for model in release.models if names is None or model.name in names}
 
 
 def _is_step(record: ReleaseRecord, step: Step) -> bool:

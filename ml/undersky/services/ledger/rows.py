@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from undersky.refs import FileRef, Judged, Lane, Made, ModelRef, ReleaseSet, SceneRef
+from undersky.refs import FileRef, Judged, Kind, Lane, Made, ModelRef, ReleaseSet, SceneRef
 from undersky.services.ledger.history import Record
 from undersky.services.ledger.records import (
     AcquisitionState,
@@ -134,7 +134,7 @@ def product_of(row: Record) -> Product:
     return Product(
         id=row.id,
         acquisition=row.acquisition,
-        kind=row.kind,
+        kind=Kind(row.kind),
         state=ProductState(row.state),
         reason=row.reason,
         sentence=row.sentence,
@@ -159,6 +159,7 @@ def product_of(row: Record) -> Product:
         released=row.released,
         deprecated=row.deprecated,
         campaign=row.campaign,
+        source=row.source,
         geometry=columns.get("geometry"),
         collection=columns.get("l1_collection"),
     )
@@ -257,8 +258,8 @@ def ingest_ref(row: Record) -> SceneRef:
     )
 
 
-def surface_ref(row: Record, parent: Record) -> SceneRef:
-    """A leased row of `product` with its acquisition, as a batch carries it."""
+def product_ref(row: Record, parent: Record, source: Record | None) -> SceneRef:
+    """A leased row of `product` with its acquisition, and what it is made of, as a batch carries it."""
     return SceneRef(
         acquisition=row.acquisition,
         scene=row.scene,
@@ -270,7 +271,10 @@ def surface_ref(row: Record, parent: Record) -> SceneRef:
         product=row.id,
         token=row.token,
         cloud_percent=parent.cloud_percent,
-        files=files_of(parent.l1),
+        # A map is made of surface reflectance alone: level-1 files would only make its batch longer.
+        files=files_of(parent.l1) if source is None else (),
+        kind=Kind(row.kind),
+        surface=None if source is None else Made.model_validate(source.made),
     )
 
 

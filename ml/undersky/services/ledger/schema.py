@@ -8,7 +8,7 @@ from undersky.errors import ConfigError
 from undersky.services.ledger.connecting import converted, engine_for, place
 from undersky.services.ledger.tables import SCHEMA
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision of the schema that this code knows, oldest first; a test compares it with the migrations."""
 
 LOCK = 0x756E6465_72736B79

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, Text, cast, func, or_, select
+from sqlalchemy import Select, Text, cast, false, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from undersky.services.ledger.records import Selection
@@ -12,8 +12,13 @@ from undersky.services.ledger.tables import acquisition, delivery, product
 
 
 def acquisitions_meant(selection: Selection) -> Select[Any]:
-    """The acquisitions that are meant: state, reason and time are the acquisition's own."""
+    """The acquisitions that are meant: state, reason and time are the acquisition's own.
+
+    None where a kind of product is named: whoever speaks of maps does not speak of level-1 scenes.
+    """
     statement = _of_scenes(select(acquisition), selection)
+    if selection.kind is not None:
+        return statement.where(false())
     if selection.state is not None:
         statement = statement.where(acquisition.c.state == selection.state)
     if selection.reason is not None:
@@ -43,6 +48,8 @@ def products_meant(selection: Selection) -> Select[Any]:
         statement = statement.where(product.c.state_since >= selection.since)
     if selection.model is not None:
         statement = statement.where(_by_model(selection.model))
+    if selection.kind is not None:
+        statement = statement.where(product.c.kind == selection.kind)
     return statement
 
 
@@ -70,8 +77,9 @@ def _of_scenes(statement: Select[Any], selection: Selection) -> Select[Any]:
 
 
 def _by_model(name: str) -> Any:
-    model = product.c.made["model"]
+    made = product.c.made
+    parts = ("label", "version", "digest")
     return or_(
-        *(model[part].as_string() == name for part in ("label", "version", "digest")),
+        *(made[role][part].as_string() == name for role in ("model", "quality") for part in parts),
         product.c.release == name,
     )

@@ -1,16 +1,13 @@
 """Where an acquisition stands after its stages."""
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection
 
 from undersky.refs import Ending, Ingested, Lane, Outcome, SceneRef, Stage
-from undersky.services.ledger.history import UNLEASED, Record, Why, move_acquisition, note
+from undersky.services.ledger.history import UNLEASED, Record, Why, move_acquisition
 from undersky.services.ledger.leases import Patience, end_try, locked
-from undersky.services.ledger.records import OPEN_PRODUCT, AcquisitionState, Actor, ProductState
+from undersky.services.ledger.records import AcquisitionState, Actor
 from undersky.services.ledger.rows import files_json
-from undersky.services.ledger.tables import product
-
-SURFACE = "surface"
-"""The kind of product that every valid acquisition is wanted for."""
+from undersky.services.ledger.wanting import want_surface
 
 ENDS_AS = {
     Ending.SKIPPED: AcquisitionState.SKIPPED,
@@ -44,39 +41,6 @@ def settle(
         return AcquisitionState(end_try(connection, row, why, by, patience))
     row = move_acquisition(connection, row, ENDS_AS[outcome.ending], why, by, not_before=None, **UNLEASED)
     return AcquisitionState(row.state)
-
-
-def want_surface(
-    connection: Connection, row: Record, why: Why, by: Actor, *, lane: Lane, campaign: str | None = None
-) -> Record | None:
-    """A surface product of the acquisition waits to be made, for a campaign if named; None if one waits.
-
-    The caller holds the acquisition's lock.
-    """
-    waiting = select(product.c.id).where(
-        product.c.acquisition == row.key, product.c.kind == SURFACE, product.c.state.in_(OPEN_PRODUCT)
-    )
-    if connection.execute(waiting).first() is not None:
-        return None
-    born = connection.execute(
-        insert(product)
-        .values(
-            acquisition=row.key,
-            kind=SURFACE,
-            scene=row.scene,
-            tile=row.tile,
-            sensed=row.sensed,
-            lane=lane,
-            state=ProductState.WANTED,
-            reason=why.reason,
-            sentence=why.sentence,
-            log=by.log,
-            campaign=campaign,
-        )
-        .returning(product)
-    ).one()
-    note(connection, born, ProductState.WANTED, why, by, born=True)
-    return born
 
 
 def _ingested(connection: Connection, row: Record, ingested: Ingested, by: Actor) -> Record:

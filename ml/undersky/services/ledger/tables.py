@@ -256,9 +256,12 @@ product = Table(
     _time("changed"),
     Column("deprecated", Text),
     Column("campaign", Text, ForeignKey(campaign.c.name)),
+    Column("source", BigInteger, ForeignKey("ledger.product.id")),
 )
 made_with = product.c.made[("model", "digest")].astext
 """Digest of the model that made a product; in these words, because an index answers to its own words only."""
+masked_with = product.c.made[("quality", "digest")].astext
+"""Digest of the model of a surface product's mask, in the words of its index."""
 
 Index(
     "product_once",
@@ -277,6 +280,7 @@ Index(
 )
 Index(
     "product_claim",
+    product.c.kind,
     product.c.lane,
     product.c.sensed.desc(),
     postgresql_where=text("state in ('wanted', 'made', 'checked')"),
@@ -293,6 +297,21 @@ Index(
     "product_model",
     made_with,
     postgresql_where=text("state = 'published'"),
+)
+Index(
+    "product_quality",
+    masked_with,
+    postgresql_where=text("state = 'published'"),
+)
+Index("product_source", product.c.source, postgresql_where=text("source is not null"))
+Index(
+    "product_current_map",
+    product.c.collection,
+    product.c.tile,
+    product.c.sensed.desc(),
+    postgresql_where=text(
+        "kind = 'landcover' and state = 'published' and successor is null and deprecated is null"
+    ),
 )
 Index("product_campaign", product.c.campaign, postgresql_where=text("campaign is not null"))
 
@@ -315,3 +334,29 @@ history = Table(
 )
 Index("history_acquisition", history.c.acquisition, history.c.id)
 Index("history_run", history.c.run, history.c.id)
+
+tile_map = Table(
+    "tile_map",
+    metadata,
+    Column("collection", Text, primary_key=True),
+    Column("tile", Text, primary_key=True),
+    _text("state", "wanted"),
+    _text("reason", "wanted"),
+    _text("sentence", ""),
+    Column("log", Text),
+    Column("products", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("rule", Text),
+    Column("digest", Text),
+    Column("made", JSONB(none_as_null=True)),
+    Column("href", Text),
+    Column("built", _moment),
+    Column("wanted", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("token", BigInteger, nullable=False, server_default="0"),
+    Column("holder", Text),
+    Column("holder_task", Text),
+    Column("lease_until", _moment),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("not_before", _moment),
+    _time("changed"),
+)
+Index("tile_map_holder", tile_map.c.holder, postgresql_where=text("holder is not null"))

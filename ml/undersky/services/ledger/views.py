@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from undersky.refs import FileRef, Judged, Lane, Made, ModelRef, ReleaseSet
+from undersky.refs import FileRef, Judged, Kind, Lane, Made, ModelRef, ReleaseSet
 from undersky.services.ledger.records import (
     AcquisitionState,
     CampaignState,
@@ -75,8 +75,7 @@ class Product:
 
     id: int
     acquisition: str
-    kind: str
-    """`surface`."""
+    kind: Kind
     state: ProductState
     reason: str
     sentence: str
@@ -114,6 +113,8 @@ class Product:
     """Why nobody should use it any more: its model was withdrawn."""
     campaign: str | None = None
     """Campaign for which it was wanted."""
+    source: int | None = None
+    """Row of the surface product that a map is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,8 @@ class Count:
     state: str
     reason: str
     number: int
+    kind: Kind | None = None
+    """Of the products; None of acquisitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ class Waiting:
     """A queue: what one kind of claim has before it."""
 
     work: str
-    """`ingest` or `surface`."""
+    """`ingest`, or a kind of product."""
     lane: Lane
     ready: int
     """Claimable now."""
