@@ -170,7 +170,7 @@ def test_provenance_names_sources_model_code_and_cost() -> None:
     assert properties["undersky:model"] == {"name": "correction", "version": "physics-1", "digest": "1" * 64}
     assert properties["undersky:parameters"] == {"altitude_m": 200.0}
     assert properties["undersky:digest"] == "2" * 64
-    assert properties["undersky:bytes"] == 32 * 1000
+    assert properties["undersky:bytes"] == 33 * 1000
     assert (properties["undersky:seconds"], properties["undersky:cpu_seconds"]) == (12.35, 23.46)
     assert properties["undersky:notes"][0]["code"] == "prior_missing"
     assert set(properties["processing:software"]) == {"undersky"}

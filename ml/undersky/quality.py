@@ -43,6 +43,10 @@ UNUSABLE = Quality.NODATA | Quality.CLOUD | Quality.CLOUD_SHADOW | Quality.CIRRU
 """Any of these and the pixel says nothing trustworthy about the ground."""
 
 
+THRESHOLDS = "thresholds"
+"""Named in place of a quality model: threshold tests decide, as before there was one."""
+
+
 def is_clear(quality: QualityBits) -> npt.NDArray[np.bool_]:
     """True where the ground was seen: none of the `UNUSABLE` bits is set."""
     return np.asarray((quality & np.uint16(UNUSABLE)) == 0)

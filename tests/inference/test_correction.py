@@ -148,7 +148,8 @@ def learned_baseline():
 
 def test_parameters_change_with_the_tables_of_physics():
     parameters = open_estimator(CorrectionOptions(model="physics")).parameters
-    assert set(parameters) == {"tables", "inference"}
+    assert set(parameters) == {"tables", "inference", "quality"}
+    assert parameters["quality"] == "thresholds"
     learned = open_estimator(CorrectionOptions())
     assert learned.parameters == parameters | {"baseline": learned_baseline()}
     folder = Path(tables.__file__).parent / "data" / "emulator"

@@ -71,7 +71,7 @@ def test_encode_leaves_its_input_alone() -> None:
 def test_a_product_carries_reflectance_and_uncertainty_of_every_corrected_band(key: str) -> None:
     sensor = SENSORS[key]
     keys = [layer.key for layer in enc.layers_of(sensor)]
-    assert len(keys) == len(set(keys)) == 2 * len(sensor.corrected_bands) + 7
+    assert len(keys) == len(set(keys)) == 2 * len(sensor.corrected_bands) + 8
     for band in sensor.corrected_bands:
         assert {band.asset, f"unc_{band.asset}"} <= set(keys)
 

@@ -28,7 +28,7 @@ from undersky.raster import encoding as enc
 from undersky.raster.cog import CoarseGrid, stored_statistics, write_cog
 from undersky.scene import Angles, Scene
 from undersky.stac.assets import layer_asset, layer_fields
-from undersky.stac.documents import _geometry, _mean_azimuth
+from undersky.stac.documents import _mean_azimuth, geometry_of
 
 ACQUIRED = datetime(2024, 5, 3, 12, 6, 1, tzinfo=timezone(timedelta(hours=2)))
 
@@ -249,7 +249,7 @@ def test_a_footprint_anywhere_is_valid_counter_clockwise_and_holds_its_own_corne
     grid = Grid(
         (110, 110), Affine(1000, 0, left, 0, -1000, top), f"EPSG:{(32700 if south else 32600) + zone}"
     )
-    geometry, bbox = _geometry(grid)
+    geometry, bbox = geometry_of(grid)
     shape = shapely.geometry.shape(geometry)
     assert shape.is_valid
     parts = list(getattr(shape, "geoms", [shape]))
@@ -271,7 +271,7 @@ def test_a_footprint_anywhere_is_valid_counter_clockwise_and_holds_its_own_corne
 @given(st.floats(745_000, 830_000), st.floats(100_000, 6_000_000))
 def test_at_the_antimeridian_two_halves_together_have_the_whole_ground(left: float, top: float) -> None:
     grid = Grid((110, 110), Affine(1000, 0, left, 0, -1000, top + 200_000), "EPSG:32660")
-    shape = shapely.geometry.shape(_geometry(grid)[0])
+    shape = shapely.geometry.shape(geometry_of(grid)[0])
     assume(shape.geom_type == "MultiPolygon")
     assert all(part.exterior.is_ccw for part in shape.geoms)
     geod = pyproj.Geod(ellps="WGS84")

@@ -1,6 +1,7 @@
-"""Lets the stage's tests, and the child processes they start, import the memory scene."""
+"""Lets the stage's tests, and their child processes, import the memory scene and the scores of maps."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))

@@ -12,6 +12,7 @@ from odc.geo.geobox import GeoBox
 from undersky.atmosphere.inversion import InversionFields
 from undersky.bands import SENSORS, Sensor
 from undersky.grid import Grid, Window
+from undersky.inference.mask import SceneMask
 from undersky.quality import Quality
 from undersky.scene import Angles, Scene
 
@@ -131,13 +132,15 @@ class StatedEstimator:
     asked: int = 0
     cloudy: bool = False
 
-    def mask(self, scene: Scene) -> np.ndarray:
+    quality_model: StatedModel | None = None
+
+    def see(self, scene: Scene) -> SceneMask:
         rows, cols = scene.grid.shape
         mask = np.zeros((-(-rows // 6), -(-cols // 6)), dtype=np.uint16)
         if self.cloudy:
             mask[20:30, 5:15] = Quality.CLOUD
             mask[35:40, 5:15] = Quality.CLOUD_SHADOW
-        return mask
+        return SceneMask(mask, np.where(mask == Quality.CLOUD, 0.9, 0.05).astype(np.float32))
 
     def estimate(self, scene: Scene, mask: np.ndarray) -> StatedEstimate:
         assert mask.dtype == np.uint16

@@ -18,7 +18,7 @@ from undersky.quality import Quality
 from undersky.raster import encoding as enc
 from undersky.raster.cog import read_reduced
 from undersky.scene import Scene
-from undersky.stages.correct import CorrectedProduct, CorrectOptions, correct_scene
+from undersky.stages.correct import CorrectedProduct, CorrectOptions, TooCloudyError, correct_scene
 
 VOLATILE = ("created", "undersky:run_id", "undersky:seconds", "undersky:cpu_seconds")
 
@@ -84,7 +84,8 @@ def test_every_layer_of_the_contract_is_there_and_nothing_else(
     scene: Scene, product: CorrectedProduct
 ) -> None:
     names = {f"{layer.key}.tif" for layer in enc.layers_of(scene.sensor)}
-    assert {path.name for path in product.folder.iterdir()} == names | {"thumbnail.jpg", product.item.name}
+    others = {"thumbnail.jpg", "before.jpg", product.item.name}
+    assert {path.name for path in product.folder.iterdir()} == names | others
     assert {path.name for path in product.folder.parent.iterdir()} == {product.id, "sentinel-2-sr.json"}
 
 
@@ -115,6 +116,44 @@ def test_the_coarse_mask_is_repeated_onto_the_finest_grid(product: CorrectedProd
     cloud = (_stored(product, "quality") & Quality.CLOUD) > 0
     assert cloud.sum() == 10 * 10 * 36
     assert cloud[120:180, 30:90].all()
+
+
+def test_the_probability_of_cloud_lies_on_the_pixels_of_the_mask(
+    scene: Scene, product: CorrectedProduct
+) -> None:
+    mask = StatedEstimator(cloudy=True).see(scene)
+    found = _value(product, enc.CLOUD_PROBABILITY)
+    np.testing.assert_allclose(found, mask.cloud_probability, atol=0.005)
+    with rasterio.open(product.folder / "cloud_probability.tif") as dataset:
+        assert dataset.shape == mask.bits.shape
+        left, bottom, right, top = dataset.bounds
+    extent = scene.grid.extent.boundingbox
+    np.testing.assert_allclose((left, bottom, right, top), extent.bbox)
+
+
+def test_a_scene_that_shows_too_little_ground_is_not_made(scene: Scene, tmp_path: Path) -> None:
+    clear = StatedEstimator(cloudy=True).see(scene).clear_percent
+    estimator = StatedEstimator(cloudy=True)
+    with pytest.raises(TooCloudyError, match=r"% of the pixels show the ground") as caught:
+        _correct(scene, tmp_path, estimator=estimator, min_clear_percent=clear + 1.0)
+    assert caught.value.reason == "too_cloudy"
+    assert estimator.asked == 0
+    assert list(tmp_path.iterdir()) == []
+    assert not _correct(scene, tmp_path, estimator=estimator, min_clear_percent=clear - 1.0).was_there
+
+
+def test_the_item_names_the_model_that_told_cloud_from_ground(scene: Scene, tmp_path: Path) -> None:
+    mask = StatedModel(name="quality", version="quality-9", digest="cd" * 32)
+    products = [
+        _correct(scene, tmp_path / str(number), estimator=StatedEstimator(quality_model=model))
+        for number, model in enumerate((None, mask))
+    ]
+    first, second = (
+        json.loads(made.item.read_text(encoding="utf-8"))["properties"]["undersky:quality_model"]
+        for made in products
+    )
+    assert first == {"name": "thresholds"}
+    assert second == {"name": "quality", "version": "quality-9", "digest": "cd" * 32}
 
 
 def test_coarse_layers_carry_the_estimate_and_the_mean_angles(

@@ -47,6 +47,13 @@ def _add_correct(group: "Verbs") -> None:
         "--model", default="learned", help="`learned` (default), `physics`, or the folder of a model package"
     )
     parser.add_argument(
+        "--quality",
+        default="quality",
+        metavar="MODEL",
+        help="what tells cloud from ground: `quality` (default, the shipped model), the folder of a package, "
+        "or `thresholds` for simple tests",
+    )
+    parser.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
@@ -107,27 +114,31 @@ def _add_evaluate(group: "Verbs") -> None:
         group,
         "evaluate",
         verbs.evaluate,
-        summary="Measure the correction on frozen suites, laws and real pairs, beside its peers.",
-        example="undersky evaluate correction --suite direct-6s --suite direct-6s-stress --json",
+        summary="Measure the models: the correction beside its peers, masks, land cover and vessels.",
+        example="undersky evaluate quality landcover vessels --json",
     )
     parser.add_argument(
         "what",
         nargs="*",
-        choices=("correction",),
+        choices=("correction", "quality", "landcover", "vessels"),
         default="correction",
         metavar="WHAT",
-        help="what is evaluated: correction (default)",
+        help="what is evaluated: correction (default), quality, landcover, vessels; on labelled data too "
+        "where UNDERSKY_SAMPLES is set",
     )
     parser.add_argument(
         "--suite",
         action="append",
         metavar="NAME|DIR",
-        help="direct-6s, direct-6s-stress, laws, pairs (real, from UNDERSKY_SAMPLES), or a folder of your "
-        "own (docs/evaluation.md); repeatable, all of the named when none is",
+        help="of the correction: direct-6s, direct-6s-stress, laws, pairs (real, from UNDERSKY_SAMPLES), or "
+        "a folder of your own (docs/evaluation.md); repeatable, all of the named when none is",
     )
     parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="write DIR/index.html: tables, figures, maps in one page"
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="of the correction: write DIR/index.html, tables, figures, maps in one page",
     )
     parser.add_argument(
-        "--model", default="learned", help="`learned` (default), `physics`, or the folder of a model package"
+        "--model", help="a shipped model by its name, or the folder of a package (default: the shipped one)"
     )

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from undersky.cli.outcome import Outcome, cell, jsonable, progress, table
+from undersky.errors import ConfigError
 from undersky.settings import Settings
 
 
@@ -15,7 +16,11 @@ def correct(arguments: argparse.Namespace, settings: Settings, screen: Console) 
     from undersky.stages.correct import CorrectOptions, correct, estimator_for  # noqa: PLC0415  see above
 
     estimator = estimator_for(
-        model=arguments.model, state=arguments.state, dem=arguments.dem, altitude_m=arguments.altitude
+        model=arguments.model,
+        quality=arguments.quality,
+        state=arguments.state,
+        dem=arguments.dem,
+        altitude_m=arguments.altitude,
     )
     with progress(screen, arguments.product.name) as told:
         options = CorrectOptions(threads=arguments.threads or settings.threads, progress=told)
@@ -85,6 +90,26 @@ def compare(arguments: argparse.Namespace, settings: Settings, screen: Console) 
 
 def evaluate(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:
     """`undersky evaluate`."""
+    correction = "correction"
+    named = [arguments.what] if isinstance(arguments.what, str) else list(dict.fromkeys(arguments.what))
+    if arguments.model is not None and len(named) > 1:
+        raise ConfigError(f"--model is a package of one model, and {len(named)} are named: name one")
+    if correction not in named and (arguments.suite or arguments.report):
+        raise ConfigError("--suite and --report are of the correction: name it, or leave them out")
+    done = {correction: _evaluate_correction(arguments, settings, screen)} if correction in named else {}
+    if maps := [name for name in named if name != correction]:
+        done["maps"] = _evaluate_maps(maps, arguments, settings, screen)
+    if len(done) == 1:
+        return next(iter(done.values()))
+
+    def show(console: Console) -> None:
+        for outcome in done.values():
+            outcome.show(console)
+
+    return Outcome({correction: done[correction].result, **done["maps"].result}, show)
+
+
+def _evaluate_correction(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:
     from undersky.stages.evaluate import EvaluateOptions, default_suites, evaluate  # noqa: PLC0415  see above
 
     samples = settings.samples
@@ -105,3 +130,13 @@ def evaluate(arguments: argparse.Namespace, settings: Settings, screen: Console)
             console.print(f"report: {found.page}", markup=False)
 
     return Outcome(found.result, show)
+
+
+def _evaluate_maps(
+    names: list[str], arguments: argparse.Namespace, settings: Settings, screen: Console
+) -> Outcome:
+    from undersky.stages.evaluate_maps import evaluate_maps  # noqa: PLC0415  see above
+
+    with progress(screen, "evaluating") as told:
+        found = evaluate_maps(names, model=arguments.model, samples=settings.samples, progress=told)
+    return Outcome(found.result, lambda console: console.print(found.markdown, markup=False))

@@ -16,12 +16,15 @@ from undersky.atmosphere.shipped import tables_digest
 from undersky.errors import ConfigError
 from undersky.grid import Floats
 from undersky.inference.ground import GroundOptions
-from undersky.inference.quality import scene_mask
+from undersky.inference.mask import SceneMask, learned_mask, threshold_mask
 from undersky.inference.view import Views
 from undersky.models.package import LEARNED, ModelPackage, load_package, package_folder, shipped
 from undersky.models.physics import ARCHITECTURE, PhysicsModel, build_physics
-from undersky.quality import QualityBits
+from undersky.quality import THRESHOLDS, QualityBits
 from undersky.scene import Bools, Scene
+
+QUALITY = "quality"
+"""What a quality model is for, as packages and release sets name it; and the name of the shipped one."""
 
 VERSION = "2"
 """Of how a model looks at a scene: another one makes other products of the same model and scene."""
@@ -37,6 +40,8 @@ class CorrectionOptions:
     """A state file: the atmosphere as somebody measured it, taken instead of any estimate."""
     ground: GroundOptions = field(default_factory=GroundOptions)
     """A DEM or one altitude."""
+    quality: str | Path = THRESHOLDS
+    """A shipped quality model by its name, or the folder of a package; `thresholds` keeps the tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Estimator:
     """True when the package holds a learned model."""
     options: CorrectionOptions
     """What the user says of atmosphere and ground."""
+    quality: ModelPackage | None
+    """The package that tells cloud from ground, verified; None where the threshold tests do."""
     parameters: Mapping[str, str | float]
     """Everything beside model and scene that changes the result, files by their sha256."""
     views: Views = field(default_factory=Views, compare=False)
@@ -92,9 +99,28 @@ class Estimator:
         """Which model this is."""
         return ModelIdentity(self.package.name, self.package.version, self.package.digest)
 
+    @property
+    def quality_model(self) -> ModelIdentity | None:
+        """Which model tells cloud from ground; None where the threshold tests do."""
+        package = self.quality
+        return None if package is None else ModelIdentity(package.name, package.version, package.digest)
+
     def mask(self, scene: Scene) -> QualityBits:
-        """Our own tests of the scene, uint16 (y, x) over its footprint."""
-        return scene_mask(scene, self.views.of(scene))
+        """Bits CLOUD .. WATER of the scene, uint16 (y, x) over its footprint."""
+        return self.see(scene).bits
+
+    def see(self, scene: Scene) -> SceneMask:
+        """The same bits, and how likely cloud is.
+
+        Raises:
+            DataError: The pixels cannot be decoded; `model_refused`: the quality model is none.
+        """
+        view = self.views.of(scene)
+        if self.quality is None:
+            return threshold_mask(view)
+        from undersky.models.segmentation import build_segmenter  # noqa: PLC0415  loads torch
+
+        return learned_mask(view, build_segmenter(self.quality, QUALITY))
 
     def estimate(self, scene: Scene, mask: QualityBits) -> Estimate:
         """The atmosphere of a scene and the fields that remove it.
@@ -140,7 +166,9 @@ def open_estimator(options: CorrectionOptions) -> Estimator:
     package = load_package(package_folder(options.model))
     learns = package.architecture == LEARNED
     baseline = load_package(shipped(ARCHITECTURE)) if learns else package
+    quality = None if options.quality == THRESHOLDS else load_package(package_folder(options.quality))
     parameters: dict[str, str | float] = {"tables": tables_digest(), "inference": VERSION}
+    parameters["quality"] = THRESHOLDS if quality is None else quality.digest
     if learns:
         parameters["baseline"] = baseline.digest
     for name, path in (("state", options.state), ("dem", options.ground.dem)):
@@ -148,7 +176,7 @@ def open_estimator(options: CorrectionOptions) -> Estimator:
             parameters[name] = _sha256(path)
     if options.ground.altitude_m is not None:
         parameters["altitude_m"] = options.ground.altitude_m
-    return Estimator(package, build_physics(baseline), learns, options, parameters)
+    return Estimator(package, build_physics(baseline), learns, options, quality, parameters)
 
 
 def _sha256(path: Path) -> str:

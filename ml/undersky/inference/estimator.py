@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from undersky.atmosphere.inversion import InversionFields
 from undersky.grid import Floats
+from undersky.inference.mask import SceneMask
 from undersky.quality import QualityBits
 from undersky.scene import Bools, Scene
 
@@ -64,8 +65,12 @@ class Estimator(Protocol):
     def parameters(self) -> Mapping[str, Any]:
         """Everything beside the model and the scene that changes the result; JSON values."""
 
-    def mask(self, scene: Scene) -> QualityBits:
-        """Bits CLOUD .. WATER over the footprint, uint16 (y, x), coarser than the scene or equal."""
+    @property
+    def quality_model(self) -> Model | None:
+        """Which model tells cloud from ground; None where threshold tests do."""
+
+    def see(self, scene: Scene) -> SceneMask:
+        """Bits CLOUD .. WATER over the footprint, no finer than the scene, and how likely cloud is."""
 
     def estimate(self, scene: Scene, mask: QualityBits) -> Estimate:
         """The atmosphere over the scene."""

@@ -4,7 +4,8 @@
 
 The thresholds are those of Fmask's potential-cloud, snow and water tests (Zhu and Woodcock 2012, RSE 118,
 83-94, equations 1-5 and 20; Zhu et al. 2015, RSE 159 for the cirrus band), without its probability stage.
-They stand in until a learned mask does better; what they miss is measured in the evaluation, not hidden.
+They decide where no quality model is given (`undersky correct --quality thresholds`), and are the baseline
+that the learned mask (`inference/mask.py`) is measured against.
 """
 
 from collections.abc import Mapping
@@ -47,11 +48,16 @@ def look(view: View) -> Look:
 
 def scene_mask(scene: Scene, view: View | None = None) -> QualityBits:
     """Our own tests of a scene as bits CLOUD .. WATER and NODATA, uint16, of the view's shape."""
-    seen = look(view or View(scene))
+    sun_zenith, sun_azimuth = mean_sun(scene)
+    return classify(look(view or View(scene)), sun_zenith=sun_zenith, sun_azimuth=sun_azimuth)
+
+
+def mean_sun(scene: Scene) -> tuple[float, float]:
+    """Zenith and azimuth of the sun over the scene, degrees."""
     sun_zenith = resample_nodes(scene.angles.sun_zenith, (2, 2)).mean()
     azimuths = np.radians(scene.angles.sun_azimuth)
     sun_azimuth = np.degrees(np.arctan2(np.sin(azimuths).mean(), np.cos(azimuths).mean()))
-    return classify(seen, sun_zenith=float(sun_zenith), sun_azimuth=float(sun_azimuth))
+    return float(sun_zenith), float(sun_azimuth)
 
 
 def classify(seen: Look, *, sun_zenith: float, sun_azimuth: float) -> QualityBits:
@@ -65,7 +71,7 @@ def classify(seen: Look, *, sun_zenith: float, sun_azimuth: float) -> QualityBit
         cloud = _is_cloud(filled) & ~snow
     cloud = _grow(_without_specks(cloud), seen.pixel_m) & ~nodata
     cirrus = (filled["cirrus"] > _CIRRUS_TOA) & ~nodata if "cirrus" in filled else np.zeros_like(nodata)
-    reach = _shadow_reach(cloud, seen.pixel_m, sun_zenith=sun_zenith, sun_azimuth=sun_azimuth)
+    reach = shadow_reach(cloud, seen.pixel_m, sun=(sun_zenith, sun_azimuth))
     shadow = reach & _is_dark(filled, ~(nodata | cloud | snow | water)) & ~cloud & ~nodata
     statements = {
         Quality.NODATA: nodata,
@@ -129,13 +135,32 @@ def _grow(mask: Bools, pixel_m: float) -> Bools:
     return np.asarray(ndimage.binary_dilation(mask, iterations=steps)) if steps and mask.any() else mask
 
 
-def _shadow_reach(cloud: Bools, pixel_m: float, *, sun_zenith: float, sun_azimuth: float) -> Bools:
-    """Where any cloud could throw its shadow: opposite the sun, height * tan(sun zenith) away."""
-    low, high = (height * np.tan(np.radians(sun_zenith)) / pixel_m for height in _CLOUD_HEIGHTS_M)
-    reach = np.zeros_like(cloud)
+def shadow_reach(
+    cloud: Bools,
+    pixel_m: float,
+    *,
+    sun: tuple[float, float],
+    heights_m: tuple[float, float] = _CLOUD_HEIGHTS_M,
+    beside_m: float = 0.0,
+) -> Bools:
+    """Where any cloud could throw its shadow: opposite the sun, height * tan(sun zenith) away, (y, x).
+
+    Args:
+        cloud: Where there is cloud, (y, x).
+        pixel_m: Ground size of a pixel.
+        sun: Zenith and azimuth, degrees.
+        heights_m: Of the lowest and the highest cloud.
+        beside_m: How far beside that line, and around the cloud itself, a shadow may still lie.
+    """
+    zenith, azimuth = sun
+    low, high = (height * np.tan(np.radians(zenith)) / pixel_m for height in heights_m)
+    steps = int(beside_m // pixel_m)
+    if steps and cloud.any():
+        cloud = np.asarray(ndimage.binary_dilation(cloud, iterations=steps))
+    reach = cloud.copy() if steps else np.zeros_like(cloud)
     for distance in np.arange(low, max(high, low + 1.0)):
-        rows = round(distance * np.cos(np.radians(sun_azimuth)))
-        cols = round(-distance * np.sin(np.radians(sun_azimuth)))
+        rows = round(distance * np.cos(np.radians(azimuth)))
+        cols = round(-distance * np.sin(np.radians(azimuth)))
         reach |= _moved(cloud, rows, cols)
     return reach
 

@@ -6,7 +6,7 @@ unclipped and lets clouds go white. Nodata is black.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from undersky.grid import Floats
+from undersky.landcover import CoverClass
 
 Picture = npt.NDArray[np.uint8]
 
@@ -50,6 +51,14 @@ def write_picture(path: Path, picture: Picture) -> None:
     else:
         image.save(buffer, format="JPEG", quality=88, subsampling=0)
     path.write_bytes(buffer.getvalue())
+
+
+def class_colours(codes: Picture, classes: Iterable[CoverClass]) -> Picture:
+    """Codes of classes, (y, x), in their colours, (y, x, 3); every other code, nodata too, is black."""
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    for cover in classes:
+        palette[cover.code] = cover.colour
+    return np.asarray(palette[codes], dtype=np.uint8)
 
 
 def side_by_side(panels: Mapping[str, Picture]) -> Picture:

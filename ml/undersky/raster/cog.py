@@ -96,7 +96,7 @@ def _scratch_profile(grid: Grid, layer: Layer) -> dict[str, Any]:
 
 
 def _describe(dataset: DatasetWriter, layer: Layer) -> None:
-    """Name and, on the linear curve, scale and offset: what GDAL readers apply by themselves."""
+    """Name; scale and offset of the linear curve; a colour for each class: what GDAL applies by itself."""
     dataset.set_band_description(1, layer.title)
     dataset.update_tags(1, CURVE=layer.curve)
     if layer.curve == "linear" and (layer.scale, layer.offset) != (1.0, 0.0):
@@ -104,6 +104,9 @@ def _describe(dataset: DatasetWriter, layer: Layer) -> None:
         dataset.offsets = (layer.offset,)
     if layer.unit != "1":
         dataset.units = (layer.unit,)
+    if layer.classes:
+        colours = {cover.code: (*cover.colour, 255) for cover in layer.classes}
+        dataset.write_colormap(1, {layer.nodata or 0: (0, 0, 0, 0)} | colours)
 
 
 def translate(scratch: Path, target: Path, *, layer: Layer, threads: int) -> None:

@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from undersky.bands import Band, Sensor
 from undersky.grid import Floats
+from undersky.landcover import CLASSES, NODATA, CoverClass
 from undersky.quality import MEANING
 
 Stored = npt.NDArray[np.integer[Any]]
-Where = Literal["band", "scene", "coarse"]
+Where = Literal["band", "scene", "view", "coarse"]
 Overviews = Literal["average", "mode", "nearest"]
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 """Version of everything docs/product.md promises; part of every product's digest."""
 
 UNCERTAINTY_PREFIX = "unc_"
@@ -40,7 +41,7 @@ class Layer:
     dtype: str
     """numpy name of the stored integers."""
     where: Where
-    """Grid it lies on: its `band`'s own, the `scene`'s finest, or the `coarse` nodes."""
+    """Grid it lies on: its `band`'s own, the `scene`'s finest, the `view` from afar, the `coarse` nodes."""
     overviews: Overviews
     """How reduced resolutions are made: never `average` for classes and bits, it invents classes."""
     scale: float = 1.0
@@ -57,6 +58,8 @@ class Layer:
     """STAC roles of the asset."""
     band: Band | None = None
     """The spectral band it belongs to, if any."""
+    classes: tuple[CoverClass, ...] = ()
+    """What its numbers stand for, where they are codes of classes; they become the file's colour table."""
 
     @property
     def codes(self) -> tuple[int, int]:
@@ -157,6 +160,12 @@ SATURATION = Layer(
 )
 """Bit i: the i-th corrected band is saturated there."""
 
+CLOUD_PROBABILITY = Layer(
+    "cloud_probability", "Probability of cloud", "uint8", "view", "average", scale=0.01, nodata=255,
+    roles=("metadata", "cloud"),
+)  # fmt: skip
+"""0 .. 1 in steps of a hundredth, on the pixels that the quality model saw."""
+
 _AEROSOL = ("data", "aerosol")
 _ANGLES = ("metadata", "angle")
 
@@ -183,6 +192,7 @@ def layers_of(sensor: Sensor) -> tuple[Layer, ...]:
         *(reflectance_layer(band) for band in bands),
         *(uncertainty_layer(band) for band in bands),
         QUALITY,
+        CLOUD_PROBABILITY,
         SATURATION,
         *COARSE,
     )
@@ -195,3 +205,41 @@ def bits_of(layer: Layer, sensor: Sensor) -> tuple[tuple[str, str], ...]:
     if layer == SATURATION:
         return tuple((band.asset, f"{band.asset} is saturated") for band in sensor.corrected_bands)
     return ()
+
+
+MAPS_FORMAT_VERSION = "2"
+"""Version of everything docs/maps.md promises; part of the digest of every map."""
+
+COVER = Layer(
+    "landcover", "Land cover, ESA WorldCover classes", "uint8", "scene", "mode", nodata=NODATA,
+    roles=("data", "classification"), classes=CLASSES,
+)  # fmt: skip
+"""One code of `undersky.landcover.CLASSES` a pixel."""
+
+COVER_CONFIDENCE = Layer(
+    "confidence", "Probability that the class is the right one", "uint8", "scene", "average", scale=0.01,
+    nodata=255, roles=("metadata", "confidence"),
+)  # fmt: skip
+"""0 .. 1 in steps of a hundredth."""
+
+COVER_LAYERS = (COVER, COVER_CONFIDENCE)
+"""Every layer of a land-cover map, in the order of docs/maps.md."""
+
+LAST_CLEAR = Layer(
+    "last_clear", "Day of the newest clear view, since 1970-01-01", "uint16", "scene", "nearest", nodata=0,
+    unit="day", roles=("metadata", "date"),
+)  # fmt: skip
+
+OBSERVATIONS = Layer(
+    "observations", "Number of clear views", "uint8", "scene", "nearest", roles=("metadata", "count")
+)
+"""0 is a number like any other."""
+
+CHANGE = Layer(
+    "change", "Whether the ground became another: 1 yes, 0 no", "uint8", "scene", "mode", nodata=255,
+    roles=("data", "change"),
+)  # fmt: skip
+"""Nodata where too few views tell."""
+
+ROLLING_LAYERS = (COVER, COVER_CONFIDENCE, LAST_CLEAR, OBSERVATIONS, CHANGE)
+"""Every layer of the rolling map of a tile, in the order of docs/maps.md."""

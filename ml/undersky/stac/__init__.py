@@ -4,6 +4,7 @@ The core schemas come with pystac, so validation needs no network. Nobody ships 
 tests check those fields one by one, and by pystac's own extension readers.
 """
 
+from undersky.raster.written import WrittenFile, WrittenLayer
 from undersky.stac.documents import (
     attribution,
     surface_collection,
@@ -11,7 +12,7 @@ from undersky.stac.documents import (
     to_json,
     validate,
 )
-from undersky.stac.product import Cost, Lineage, Product, WrittenFile, WrittenLayer
+from undersky.stac.product import Cost, Lineage, Product
 
 __all__ = [
     "Cost",

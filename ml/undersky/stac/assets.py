@@ -6,7 +6,7 @@ import pystac
 
 from undersky.bands import Band, Sensor
 from undersky.raster.encoding import Layer, bits_of
-from undersky.stac.product import WrittenFile, WrittenLayer
+from undersky.raster.written import WrittenFile, WrittenLayer
 
 Fields = dict[str, Any]
 
@@ -111,3 +111,10 @@ def thumbnail_asset(file: WrittenFile) -> pystac.Asset:
     fields = {"file:size": file.size, "file:checksum": _SHA2_256 + file.sha256}
     title = "True colour; terrain illumination is not corrected"
     return pystac.Asset(f"./{file.path.name}", title, None, "image/jpeg", ["thumbnail"], extra_fields=fields)
+
+
+def before_asset(file: WrittenFile) -> pystac.Asset:
+    """The asset of the picture of what the satellite saw."""
+    fields = {"file:size": file.size, "file:checksum": _SHA2_256 + file.sha256}
+    title = "True colour before the atmosphere was removed"
+    return pystac.Asset(f"./{file.path.name}", title, None, "image/jpeg", ["overview"], extra_fields=fields)

@@ -19,7 +19,7 @@ from undersky.errors import ConfigError
 from undersky.grid import Grid, footprint_lonlat
 from undersky.raster.encoding import FORMAT_VERSION, layers_of
 from undersky.scene import Scene
-from undersky.stac.assets import Fields, layer_asset, layer_fields, thumbnail_asset
+from undersky.stac.assets import Fields, before_asset, layer_asset, layer_fields, thumbnail_asset
 from undersky.stac.product import Product
 
 _EXTENSION = "https://stac-extensions.github.io/{}/schema.json"
@@ -59,7 +59,7 @@ def surface_item(product: Product) -> pystac.Item:
         ConfigError: It is not; a defect of this file, found before anybody reads the product.
     """
     scene = product.scene
-    geometry, bbox = _geometry(scene.grid)
+    geometry, bbox = geometry_of(scene.grid)
     item = pystac.Item(
         id=product.id, geometry=geometry, bbox=bbox, datetime=scene.acquired.astimezone(UTC),
         properties=_properties(product), stac_extensions=list(EXTENSIONS),
@@ -72,6 +72,8 @@ def surface_item(product: Product) -> pystac.Item:
     for written in product.layers:
         item.add_asset(written.layer.key, layer_asset(written, scene.sensor))
     item.add_asset("thumbnail", thumbnail_asset(product.thumbnail))
+    if product.before is not None:
+        item.add_asset("thumbnail_before", before_asset(product.before))
     validate(item.to_dict(include_self_link=False, transform_hrefs=False))
     return item
 
@@ -159,7 +161,7 @@ def _properties(product: Product) -> Fields:
         "license": "other",
         "attribution": attribution(scene),
         "providers": [provider.to_dict() for provider in _providers(scene.sensor)],
-        "proj:code": _code(scene.grid),
+        "proj:code": code_of(scene.grid),
         "processing:level": "L2",
         "processing:software": {"undersky": __version__},
         "processing:lineage": (
@@ -170,6 +172,7 @@ def _properties(product: Product) -> Fields:
         "undersky:source": {"id": scene.id, "level": scene.level, "baseline": scene.baseline},
         "undersky:source_sha256": dict(lineage.sources),
         "undersky:model": lineage.model,
+        "undersky:quality_model": dict(lineage.quality_model),
         "undersky:atmosphere": dict(product.atmosphere),
         "undersky:parameters": dict(lineage.parameters),
         "undersky:format_version": FORMAT_VERSION,
@@ -179,7 +182,7 @@ def _properties(product: Product) -> Fields:
         "undersky:run_id": cost.run_id,
         "undersky:seconds": round(cost.seconds, 2),
         "undersky:cpu_seconds": round(cost.cpu_seconds, 2),
-        "undersky:bytes": sum(written.file.size for written in product.layers) + product.thumbnail.size,
+        "undersky:bytes": sum(file.size for file in (*(w.file for w in product.layers), *product.pictures)),
     }  # fmt: skip
     if "cloud" in product.summary:
         fields["eo:cloud_cover"] = round(product.summary["cloud"], 3)
@@ -221,11 +224,12 @@ def _licence_link(sensor: Sensor) -> pystac.Link:
     return pystac.Link("license", terms, title=title)
 
 
-def _code(grid: Grid) -> str | None:
+def code_of(grid: Grid) -> str | None:
+    """`EPSG:32632`; None where the coordinate system has no number."""
     return None if grid.crs is None or grid.crs.epsg is None else f"EPSG:{grid.crs.epsg}"
 
 
-def _geometry(grid: Grid) -> tuple[Fields, list[float]]:
+def geometry_of(grid: Grid) -> tuple[Fields, list[float]]:
     """GeoJSON footprint and bbox; cut in two at the antimeridian, where west is then greater than east."""
     ring = footprint_lonlat(grid)
     lons = [lon for lon, _ in ring]

@@ -3,44 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from undersky.grid import Grid
-from undersky.raster.commit import sha256_of
-from undersky.raster.encoding import Layer
+from undersky.raster.written import WrittenFile, WrittenLayer
 from undersky.scene import Scene
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A finished file of a product."""
-
-    path: Path
-    """Where it lies; its name is the asset's href."""
-    size: int
-    """Bytes."""
-    sha256: str
-    """Hex digest of its bytes."""
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """The file as it lies on the disk."""
-        return cls(path, path.stat().st_size, sha256_of(path))
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenLayer:
-    """A finished layer of a product."""
-
-    layer: Layer
-    """What is stored and how."""
-    grid: Grid
-    """Where its pixels lie."""
-    file: WrittenFile
-    """The COG."""
-    statistics: Mapping[str, float] = field(default_factory=dict)
-    """minimum, maximum, mean, stddev of its stored values; empty where every pixel is nodata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +25,8 @@ class Lineage:
     """Everything else that changes a pixel; JSON values."""
     digest: str
     """sha256 over all of the above and the format version."""
+    quality_model: Mapping[str, str] = field(default_factory=lambda: {"name": "thresholds"})
+    """Name, version and digest of the model that told cloud from ground; `thresholds` where tests did."""
 
     @property
     def model(self) -> dict[str, str]:
@@ -100,3 +68,10 @@ class Product:
     """What the run spent."""
     summary: Mapping[str, float]
     """Percent of valid pixels by quality flag (`cloud`, `snow`, ...)."""
+    before: WrittenFile | None = None
+    """The same picture of what the satellite saw, the atmosphere not removed; None where nobody drew it."""
+
+    @property
+    def pictures(self) -> tuple[WrittenFile, ...]:
+        """All pictures."""
+        return (self.thumbnail,) if self.before is None else (self.thumbnail, self.before)

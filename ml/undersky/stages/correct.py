@@ -1,61 +1,55 @@
 """`correct`: a Level-1 product in, a surface-reflectance product out.
 
-    open_scene -> require_bands -> digest known?  --yes--> the product that is already there
-        |
-    verify_pixels -> mask -> estimate (coarse fields)
-        |
-    per band, strip by strip:   decode -> invert -> encode -> scratch -> COG       (two bands at a time)
-                                   `-> nodata and saturation bits -> planes
-        |
-    planes + mask -> quality, saturation;  coarse layers;  thumbnail;  Item  -> the folder gets its name
-
-Pixels stream: strips in memory, bit planes on disk, fields on nodes. Only the mask grows with the area.
+open_scene -> require_bands -> digest known?  --yes--> the product that is already there
+|
+verify_pixels -> the scene from afar: mask -> too cloudy?  --yes--> nothing is made (in a batch)
+|
+estimate (coarse fields), from the same pixels
+|
+every layer (inference/surface_layers.py), thumbnail, Item  -> the folder gets its name
 """
 
 import hashlib
 import json
-import math
-import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rasterio
 
 from undersky import stac
-from undersky.atmosphere.streaming import stacked
-from undersky.bands import Band
-from undersky.grid import Floats, Grid, strips
-from undersky.inference.estimator import Estimate, Estimator
-from undersky.inference.surface import correct_strip
-from undersky.quality import QualityBits
-from undersky.raster import browse
+from undersky.inference.estimator import Estimator
+from undersky.inference.surface_layers import (
+    GDAL_OPTIONS,
+    Job,
+    Progress,
+    Teller,
+    write_coarse,
+    write_scene_layers,
+    write_thumbnail,
+)
 from undersky.raster import encoding as enc
-from undersky.raster.cog import CoarseGrid, CogStream, cog_stream, read_reduced, stored_statistics, write_cog
 from undersky.raster.commit import committed_folder, put_text, sha256_of
-from undersky.raster.fields import FieldStack
-from undersky.raster.joined import FlagCounter, Judgement, quality_strip, saturation_strip
-from undersky.raster.planes import BandPlanes
 from undersky.scene import Scene
 from undersky.sensors import open_scene, require_bands, verify_pixels
 
+__all__ = [
+    "GDAL_OPTIONS",
+    "CorrectOptions",
+    "CorrectedProduct",
+    "TooCloudyError",
+    "correct",
+    "correct_scene",
+    "estimator_for",
+    "product_id",
+    "trace",
+]
+
 STRIP_PIXELS = 1024 * 10_980
 """Pixels decoded at a time, about: one row of blocks of a Sentinel-2 band at 10 m, whatever the area."""
-
-GDAL_OPTIONS: Mapping[str, Any] = {
-    "GDAL_CACHEMAX": 96 * 2**20,
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_PAM_ENABLED": "NO",
-}
-"""Set here and nowhere else: a bounded block cache, no listing of neighbours, no sidecar files."""
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +62,22 @@ class CorrectOptions:
     """Name of the run, for provenance."""
     strip_pixels: int = STRIP_PIXELS
     """Pixels decoded at a time by each thread."""
+    min_clear_percent: float = 0.0
+    """Share of the pixels with data that must show the ground; with less nothing is made."""
     progress: Progress | None = None
     """Told the done fraction, 0 .. 1, and what is being done; called from any thread, one at a time."""
+
+
+class TooCloudyError(Exception):
+    """The scene from afar shows less clear ground than was asked for; nothing was made, nothing is wrong."""
+
+    reason = "too_cloudy"
+
+    def __init__(self, clear_percent: float, wanted_percent: float) -> None:
+        super().__init__(
+            f"only {clear_percent:.1f} % of the pixels show the ground by our own quality mask, less than "
+            f"{wanted_percent:g}: no product is made of such a scene"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,12 @@ def correct(
 def correct_scene(
     scene: Scene, out: Path, *, estimator: Estimator, options: CorrectOptions, clock: "_Clock | None" = None
 ) -> CorrectedProduct:
-    """`correct` for a scene that is open already."""
+    """`correct` for a scene that is open already.
+
+    Raises:
+        DataError, ConfigError: As `correct`.
+        TooCloudyError: The options ask for more clear ground than there is.
+    """
     clock = clock or _Clock()
     with rasterio.Env(**GDAL_OPTIONS):
         require_bands(scene)
@@ -169,21 +182,30 @@ class _Clock:
 def estimator_for(
     *,
     model: str | Path | None = None,
+    quality: str | Path | None = None,
     state: Path | None = None,
     dem: Path | None = None,
     altitude_m: float | None = None,
 ) -> Estimator:
     """The estimator of a model (the shipped learned one when None) and of what the user knows better.
 
+    Args:
+        model: A shipped model by its name, or the folder of a package.
+        quality: The same of the model that tells cloud from ground; `thresholds` for the tests instead.
+        state: A state file.
+        dem: Raster of heights.
+        altitude_m: One height.
+
     Raises:
         ConfigError: The state file or DEM cannot be read, or both DEM and altitude are given.
         DataError: `model_refused`.
     """
     # the emulator brings torch: whoever states an atmosphere another way does not wait for it
-    from undersky.inference.correction import CorrectionOptions, open_estimator  # noqa: PLC0415
+    from undersky.inference.correction import QUALITY, CorrectionOptions, open_estimator  # noqa: PLC0415
     from undersky.inference.ground import GroundOptions  # noqa: PLC0415
 
-    return open_estimator(CorrectionOptions(model, state, GroundOptions(dem, altitude_m)))
+    ground = GroundOptions(dem, altitude_m)
+    return open_estimator(CorrectionOptions(model, state, ground, QUALITY if quality is None else quality))
 
 
 def product_id(scene: Scene, digest: str) -> str:
@@ -203,7 +225,12 @@ def trace(scene: Scene, estimator: Estimator) -> stac.Lineage:
     }  # fmt: skip
     text = json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return stac.Lineage(sources, model.name, model.version, model.digest, parameters, digest)
+    mask = estimator.quality_model
+    lineage = stac.Lineage(sources, model.name, model.version, model.digest, parameters, digest)
+    if mask is None:
+        return lineage
+    told = {"name": mask.name, "version": mask.version, "digest": mask.digest}
+    return replace(lineage, quality_model=told)
 
 
 def _existing(folder: Path, digest: str) -> Any:
@@ -227,174 +254,24 @@ def _make(
     clock: _Clock,
 ) -> None:
     """The product is made and committed."""
-    tell = _Teller(scene, options.progress)
+    tell = Teller(scene, options.progress)
     tell("looking for clouds, snow and water")
-    mask = estimator.mask(scene)
+    mask = estimator.see(scene)
+    if mask.clear_percent < options.min_clear_percent:
+        raise TooCloudyError(mask.clear_percent, options.min_clear_percent)
     tell("estimating the atmosphere")
-    estimate = estimator.estimate(scene, mask)
+    estimate = estimator.estimate(scene, mask.bits)
     with committed_folder(final) as folder:
-        job = _Job(scene, estimate, folder, tell, options.strip_pixels)
-        summary = _write_scene_layers(job, mask, threads=options.threads)
-        _write_coarse(job)
-        thumbnail = _write_thumbnail(job)
+        job = Job(scene, estimate, mask, folder, tell, options.strip_pixels)
+        summary = write_scene_layers(job, threads=options.threads)
+        write_coarse(job)
+        thumbnail = write_thumbnail(job)
         tell("describing the product")
         files = job.written(), stac.WrittenFile.of(thumbnail)
+        before = stac.WrittenFile.of(job.before_path)
         cost = stac.Cost(clock.seconds, clock.cpu_seconds, options.run_id, datetime.now(UTC))
         item = stac.surface_item(
-            stac.Product(final.name, scene, *files, lineage, estimate.sources, cost, summary)
+            stac.Product(final.name, scene, *files, lineage, estimate.sources, cost, summary, before)
         )
         (folder / f"{final.name}.json").write_text(stac.to_json(item), encoding="utf-8")
     tell("done")
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One product in the making."""
-
-    scene: Scene
-    estimate: Estimate
-    folder: Path
-    tell: "_Teller"
-    strip_pixels: int
-
-    def grid_of(self, layer: enc.Layer) -> Grid:
-        """Where the layer's pixels lie."""
-        if layer.band is not None:
-            return self.scene.bands[layer.band.name].grid
-        if layer.where == "scene":
-            return self.scene.grid
-        return CoarseGrid(self.scene.grid, self.coarse(layer).shape).grid
-
-    def coarse(self, layer: enc.Layer) -> Floats:
-        """The values of a coarse layer, (y, x)."""
-        angles, names = self.scene.angles, [band.name for band in self.scene.sensor.corrected_bands]
-        match layer.key:
-            case enc.AOT.key:
-                return self.estimate.aot_550
-            case enc.WATER_VAPOUR.key:
-                return self.estimate.water_vapour
-            case enc.SUN_ZENITH.key:
-                return angles.sun_zenith
-            case enc.VIEW_ZENITH.key:
-                fields = [angles.view_zenith[name] for name in names]
-            case _:
-                fields = [angles.relative_azimuth(name) for name in names]
-        return np.asarray(np.mean(fields, axis=0), dtype=np.float32)
-
-    def path_of(self, layer: enc.Layer) -> Path:
-        return self.folder / f"{layer.key}.tif"
-
-    def planes_of(self, band: Band) -> BandPlanes:
-        return BandPlanes(self.folder, band.asset, self.scene.bands[band.name].grid.shape.yx)
-
-    def stream(self, layer: enc.Layer) -> AbstractContextManager[CogStream]:
-        return cog_stream(self.path_of(layer), self.grid_of(layer), layer=layer)
-
-    def strip_rows(self, grid: Grid, block_rows: int = 1) -> int:
-        """Rows of about `strip_pixels` pixels, in whole blocks."""
-        return max(1, self.strip_pixels // int(grid.shape[1]) // block_rows) * block_rows
-
-    def written(self) -> tuple[stac.WrittenLayer, ...]:
-        """Every layer of the product, as it lies in the folder."""
-        return tuple(
-            stac.WrittenLayer(layer, self.grid_of(layer), stac.WrittenFile.of(path), stored_statistics(path))
-            for layer in enc.layers_of(self.scene.sensor)
-            for path in (self.path_of(layer),)
-        )
-
-
-def _write_scene_layers(job: _Job, mask: QualityBits, *, threads: int) -> Mapping[str, float]:
-    """All full-resolution layers are COGs; the percent of each quality flag."""
-    with ExitStack() as stack:
-        planes = [stack.enter_context(job.planes_of(band)) for band in job.scene.sensor.corrected_bands]
-        _write_bands(job, planes, threads=threads)
-        job.tell("joining the bands' quality")
-        estimate = job.estimate
-        judgement = Judgement(mask, estimate.fallback, estimate.outside, job.scene.is_incomplete)
-        return _write_joined(job, planes, judgement)
-
-
-def _write_bands(job: _Job, planes: list[BandPlanes], *, threads: int) -> None:
-    """Reflectance and uncertainty of every band are COGs; `planes` know nodata and saturation.
-
-    The largest bands start first, so that the threads end together. The first error stops them all.
-    """
-    bands = job.scene.sensor.corrected_bands
-    order = sorted(range(len(bands)), key=lambda i: -math.prod(job.scene.bands[bands[i].name].grid.shape))
-    stop = threading.Event()
-    with ThreadPoolExecutor(threads) as pool, ExitStack() as end:
-        end.callback(pool.shutdown, wait=False, cancel_futures=True)
-        end.callback(stop.set)  # an interrupt of this thread stops the others too
-        futures = [pool.submit(_write_band, job, i, planes=planes[i], stop=stop) for i in order]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-
-
-def _write_band(job: _Job, index: int, *, planes: BandPlanes, stop: threading.Event) -> None:
-    """One band, strip by strip."""
-    band = job.scene.sensor.corrected_bands[index]
-    source = job.scene.bands[band.name]
-    stack = FieldStack(stacked(job.estimate.fields, index), source.grid.shape.yx)
-    reflectance, uncertainty = enc.reflectance_layer(band), enc.uncertainty_layer(band)
-    with rasterio.Env(**GDAL_OPTIONS), job.stream(reflectance) as rho, job.stream(uncertainty) as sigma:
-        for strip in strips(source.grid, rows=job.strip_rows(source.grid, source.block_rows)):
-            if stop.is_set():
-                raise InterruptedError  # nobody waits for it; a return would finish the layers
-            toa, saturated = source.observed(strip)
-            planes.nodata.write(strip.row, np.isnan(toa))
-            planes.saturated.write(strip.row, saturated)
-            stored = correct_strip(toa, stack, window=strip, layers=(reflectance, uncertainty))
-            rho.write(strip, stored[0])
-            sigma.write(strip, stored[1])
-            job.tell(f"correcting {band.name}", pixels=toa.size)
-
-
-def _write_joined(job: _Job, planes: list[BandPlanes], judgement: Judgement) -> Mapping[str, float]:
-    """`quality` and `saturation` are COGs; the percent of each flag. What the agency's mask says is added."""
-    grid, flags, agency = job.scene.grid, FlagCounter(), job.scene.agency_mask
-    shape = grid.shape.yx
-    with job.stream(enc.QUALITY) as quality, job.stream(enc.SATURATION) as saturation:
-        for strip in strips(grid, rows=job.strip_rows(grid)):
-            bits = quality_strip(judgement, planes, window=strip, shape=shape)
-            if agency is not None:
-                bits |= agency.quality(strip)
-            flags.add(bits)
-            quality.write(strip, bits)
-            saturation.write(strip, saturation_strip(planes, window=strip, shape=shape))
-    return flags.percent()
-
-
-def _write_coarse(job: _Job) -> None:
-    """Atmosphere and angles are COGs."""
-    for layer in enc.COARSE:
-        stored = enc.encode(job.coarse(layer), layer)
-        write_cog(job.path_of(layer), stored, grid=job.grid_of(layer), layer=layer)
-
-
-def _write_thumbnail(job: _Job) -> Path:
-    """The true-colour picture of the finished layers."""
-    layers = {band.common_name: enc.reflectance_layer(band) for band in job.scene.sensor.corrected_bands}
-    shape = browse.thumbnail_shape(job.scene.grid.shape.yx)
-    red, green, blue = (
-        read_reduced(job.path_of(layers[colour]), layer=layers[colour], shape=shape)
-        for colour in ("red", "green", "blue")
-    )
-    path = job.folder / "thumbnail.jpg"
-    browse.write_picture(path, browse.true_colour(red, green, blue))
-    return path
-
-
-class _Teller:
-    """Passes progress on, one report at a time, as a fraction of the pixels to correct."""
-
-    def __init__(self, scene: Scene, progress: Progress | None) -> None:
-        bands = (scene.bands[band.name] for band in scene.sensor.corrected_bands)
-        self._total = sum(math.prod(band.grid.shape) for band in bands)
-        self._progress, self._done, self._lock = progress, 0, threading.Lock()
-
-    def __call__(self, sentence: str, *, pixels: int = 0) -> None:
-        with self._lock:
-            self._done += pixels
-            if self._progress is not None:
-                self._progress(self._done / self._total, sentence)

@@ -75,6 +75,11 @@ def role_bands(sensor_key: str) -> tuple[str, ...]:
     return tuple(by_role[role] for role in ROLES)
 
 
+def shipped_spectra() -> Mapping[Split, tuple[str, ...]]:
+    """Names of the spectra of the shipped library, by split."""
+    return split_names(load_library())
+
+
 def split_names(library: Library) -> Mapping[Split, tuple[str, ...]]:
     """Names of both splits: of every class a sixth, and two at least, whose hashes are lowest validate.
 
