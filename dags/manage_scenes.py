@@ -20,7 +20,7 @@ from datetime import timedelta
 from airflow.sdk import Param, dag
 
 from undersky_airflow.defaults import FRESH
-from undersky_airflow.forms import ACTIONS, STATES
+from undersky_airflow.forms import ACTIONS, KINDS, STATES
 from undersky_airflow.steps import manage
 
 CRITERION = ["null", "string"]
@@ -69,6 +69,13 @@ CRITERION = ["null", "string"]
             type=CRITERION,
             title="Model version",
             description="Label, version or digest that made the product.",
+        ),
+        "kind": Param(
+            None,
+            type=CRITERION,
+            enum=[None, *KINDS],
+            title="Kind",
+            description="Of product; held maps are released or skipped by it.",
         ),
     },
 )

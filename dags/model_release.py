@@ -28,6 +28,11 @@ from undersky_airflow.forms import BEGIN
 from undersky_airflow.model_steps import begin, conclude, decide, gate, promote, put_to_review, register
 from undersky_airflow.releases import dataset, evaluate, train
 
+KINDS = ["correction", "quality", "landcover", "vessels"]
+RECIPES = [
+    *("default", "tiny", "sigma", "pairs", "quality", "quality-tiny"),
+    *("landcover", "landcover-real", "landcover-tiny", "vessels", "vessels-tiny"),
+]
 MODEL = "{{ params.model }}"
 ANSWERED = "{{ ti.xcom_pull(task_ids='put_to_review') }}"
 """No edge: `decide` runs after the first answer, not after the question."""
@@ -42,9 +47,14 @@ ANSWERED = "{{ ti.xcom_pull(task_ids='put_to_review') }}"
     doc_md=__doc__,
     tags=["undersky", "models"],
     params={
-        "model": Param("correction", type="string", title="Model", description="Which model."),
+        "model": Param("correction", enum=KINDS, title="Model", description="Which model."),
         "recipe": Param(
-            "default", type="string", title="Recipe", description="A shipped one, or s3://bucket/file.yaml."
+            "default",
+            type="string",
+            title="Recipe",
+            examples=RECIPES,
+            description="A shipped one, or s3://bucket/file.yaml: default tiny sigma pairs train the "
+            "correction; quality.. landcover.. vessels.. the model they begin with.",
         ),
         "begin": Param("dataset", enum=BEGIN, title="Begin", description="What comes before is there."),
         "weights": Param(

@@ -19,6 +19,7 @@ from airflow.sdk import Param, chain, dag
 from undersky_airflow.approvals import Approval, words
 from undersky_airflow.campaign_steps import propose, start
 from undersky_airflow.defaults import FRESH
+from undersky_airflow.forms import KINDS
 
 CRITERION = ["null", "string"]
 
@@ -41,6 +42,13 @@ CRITERION = ["null", "string"]
             type=CRITERION,
             title="Model version",
             description="Label, version or digest that made them.",
+        ),
+        "kind": Param(
+            None,
+            type=CRITERION,
+            enum=[None, *KINDS],
+            title="Kind",
+            description="Of product; by what the model makes when empty, or surface.",
         ),
         "area": Param(None, type=CRITERION, title="Area", description="Name of an area."),
         "tile": Param(None, type=CRITERION, title="Tile", description="32TQM, or path and row, 192029."),

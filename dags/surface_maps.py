@@ -11,13 +11,15 @@ was lost: what is to be done, the ledger alone decides.
 | `validate_surface` | each product is judged like any product |
 | `publish` | the STAC Item of each good product is put, once; a bad one is **held** for a person |
 | `index` | searches find what was published |
+| `page` | all that the run made can be looked at: before and after, maps, what was held |
 | `account` | **fails if anything unexpected happened, and names it** |
 
 **When it is red**, read the log of `account`. Nothing is lost: what did not end was given back and a later
 run takes it. Clearing any task is safe: a published product is never written again. Held products are
 listed by `undersky status`; release, retry or skip them with the DAG `manage_scenes`.
 
-The buttons on `publish` lead to the products and their Data Docs, the one on `pin` to the model version.
+The buttons on `publish` lead to the products and their Data Docs, the one on `pin` to the model version, the
+one on `page` to the page of the run.
 """
 
 from datetime import timedelta
@@ -27,7 +29,7 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, chain,
 from undersky_airflow.assets import VALID_ACQUISITIONS
 from undersky_airflow.defaults import FRESH
 from undersky_airflow.groups import surface_batch
-from undersky_airflow.steps import account, claim_surface, index, pin
+from undersky_airflow.steps import account, claim_surface, index, page, pin
 
 
 @dag(
@@ -54,7 +56,7 @@ from undersky_airflow.steps import account, claim_surface, index, pin
 def surface_maps() -> None:
     """Pin the models, and batch by batch correct, validate, publish."""
     batches = claim_surface(lane="fresh", release=pin(lane="fresh"))
-    chain(surface_batch.partial(lane="fresh").expand(batch=batches), index(), account())
+    chain(surface_batch.partial(lane="fresh").expand(batch=batches), index(), page(), account())
 
 
 surface_maps()

@@ -13,7 +13,7 @@ from showcase.following import Standing, follow
 from undersky.services.ledger import Ledger
 
 DAGS = (
-    *("ingest_acquisitions", "surface_maps", "historical_scenes", "manage_scenes"),
+    *("ingest_acquisitions", "surface_maps", "ground_maps", "historical_scenes", "manage_scenes"),
     *("model_release", "reprocess"),
 )
 STARTED = ("ingest_acquisitions", "historical_scenes")

@@ -34,4 +34,18 @@ SURFACE_PRODUCTS = Asset(
     uri="x-undersky://products/surface",
     group="undersky",
 )
-"""A fresh batch of surface reflectance was published; for DAGs of others."""
+"""A fresh batch of surface reflectance was published: there is ground to map."""
+
+LANDCOVER_PRODUCTS = Asset(
+    name="landcover_products",
+    uri="x-undersky://products/landcover",
+    group="undersky",
+)
+"""A fresh batch of land-cover maps was published; for DAGs of others."""
+
+VESSELS_PRODUCTS = Asset(
+    name="vessels_products",
+    uri="x-undersky://products/vessels",
+    group="undersky",
+)
+"""A fresh batch of vessels was published; for DAGs of others."""

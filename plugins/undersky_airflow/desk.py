@@ -1,6 +1,6 @@
 """What a step works with: ledger and store open, and the name under which it acts."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from undersky.refs import Batch, Lane, Stage
+from undersky.refs import Batch, Kind, Lane, Stage
 from undersky.settings import Settings, read_settings
 from undersky_airflow.actors import actor
 from undersky_airflow.links import public
@@ -40,8 +40,17 @@ class Desk:
         """The batch that lies there."""
         return Batch.from_json(self.store.get(self.store.key(href)))
 
-    def has_surface_work(self, lane: Lane) -> bool:
-        """Whether a product could be claimed now, or this run has claimed some already."""
+    def has_work(self, lane: Lane, kinds: Collection[Kind]) -> bool:
+        """Whether a product of these kinds could be claimed now, or this run has claimed some already."""
+        from undersky.flow.maps import has_map_work
+
+        if any(kind.is_map for kind in kinds):
+            ready = has_map_work(self.ledger, lane=lane, by=self.by)
+            if not {*kinds}.isdisjoint(ready):
+                return True
+        return Kind.SURFACE in kinds and self._has_surface_work(lane)
+
+    def _has_surface_work(self, lane: Lane) -> bool:
         queues = (each for each in self.ledger.waiting() if (each.work, each.lane) == ("surface", lane))
         return any(each.ready for each in queues) or bool(self.ledger.holding(self.by.run, "surface"))
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from undersky.refs import Begin
+from undersky.refs import Begin, Kind
 
 if TYPE_CHECKING:
     from undersky.flow.campaign import Wish
@@ -18,7 +18,9 @@ STATES = [
 """Of acquisitions and of products, as the ledger has them; written out, for a DAG may not load the ledger."""
 BEGIN = [each.value for each in Begin]
 """Where `model_release` may begin."""
-CRITERIA = ("scenes", "state", "reason", "since", "tile", "model")
+KINDS = [each.value for each in Kind]
+"""Of products."""
+CRITERIA = ("scenes", "state", "reason", "since", "tile", "model", "kind")
 
 
 def decide(ledger: "Ledger", answers: Mapping[str, object], by: "Actor", user: str | None) -> "Managed":
@@ -35,7 +37,7 @@ def decide(ledger: "Ledger", answers: Mapping[str, object], by: "Actor", user: s
     """
     from undersky.flow.manage import manage, selection_of
 
-    selection = selection_of({name: answers[name] for name in CRITERIA})
+    selection = selection_of({name: answers.get(name) for name in CRITERIA})
     why = str(answers["why"]).strip()
     signed = f"{why} ({user})" if user and why else why
     # Anything but a plain false is a dry run: a form must not act by accident.
@@ -43,7 +45,9 @@ def decide(ledger: "Ledger", answers: Mapping[str, object], by: "Actor", user: s
     return manage(ledger, str(answers["action"]), selection, by=by, why=signed, dry_run=dry_run)
 
 
-CAMPAIGN_CRITERIA = ("scenes", "model", "tile", "area", "sensed_from", "sensed_until", "reason", "collection")
+CAMPAIGN_CRITERIA = (
+    *("scenes", "model", "kind", "tile", "area", "sensed_from", "sensed_until", "reason", "collection"),
+)
 
 
 def campaign_of(answers: Mapping[str, object]) -> "Wish":

@@ -4,8 +4,13 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import chain, task_group
 
-from undersky.refs import Lane, Stage
-from undersky_airflow.assets import SURFACE_PRODUCTS, VALID_ACQUISITIONS
+from undersky.refs import STAGES, Kind, Lane, Stage
+from undersky_airflow.assets import (
+    LANDCOVER_PRODUCTS,
+    SURFACE_PRODUCTS,
+    VALID_ACQUISITIONS,
+    VESSELS_PRODUCTS,
+)
 from undersky_airflow.stages import stage
 from undersky_airflow.steps import publish, settle
 
@@ -14,7 +19,11 @@ if TYPE_CHECKING:
 
 # One producer an asset: historical batches wake nobody.
 _WAKES = {Lane.FRESH: [VALID_ACQUISITIONS], Lane.HISTORICAL: []}
-_TELLS = {Lane.FRESH: [SURFACE_PRODUCTS], Lane.HISTORICAL: []}
+_TELLS = {
+    Kind.SURFACE: {Lane.FRESH: [SURFACE_PRODUCTS], Lane.HISTORICAL: []},
+    Kind.LANDCOVER: {Lane.FRESH: [LANDCOVER_PRODUCTS], Lane.HISTORICAL: []},
+    Kind.VESSELS: {Lane.FRESH: [VESSELS_PRODUCTS], Lane.HISTORICAL: []},
+}
 
 
 @task_group
@@ -30,8 +39,26 @@ def ingest_batch(batch: "Card", lane: Lane) -> None:
 @task_group
 def surface_batch(batch: "Card", lane: Lane) -> None:
     """Surface reflectance made and judged; what is good is published, what is not is held."""
+    _made(Kind.SURFACE, batch, lane=lane)
+
+
+@task_group
+def landcover_batch(batch: "Card", lane: Lane) -> None:
+    """Land cover mapped and judged; what is good is published, what is not is held."""
+    _made(Kind.LANDCOVER, batch, lane=lane)
+
+
+@task_group
+def vessels_batch(batch: "Card", lane: Lane) -> None:
+    """Vessels found and judged; what is good is published, what is not is held."""
+    _made(Kind.VESSELS, batch, lane=lane)
+
+
+def _made(kind: Kind, batch: "Card", *, lane: Lane) -> None:
+    """Products of that kind made, judged, published."""
+    making, judging = STAGES[kind]
     chain(
-        stage(Stage.CORRECT, batch, lane=lane),
-        stage(Stage.VALIDATE_SURFACE, batch, lane=lane),
-        publish.override(outlets=_TELLS[lane])(batch),
+        stage(making, batch, lane=lane),
+        stage(judging, batch, lane=lane),
+        publish.override(outlets=_TELLS[kind][lane])(batch),
     )

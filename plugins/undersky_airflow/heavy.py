@@ -1,4 +1,4 @@
-"""A heavy stage, of scenes or of models, as a task: one line of `undersky`, run where the settings say."""
+"""A heavy stage, of scenes, tiles or models, as a task: a line of `undersky`, run where the settings say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator, Context
 
 from undersky.refs import ReleaseStage, Stage
 from undersky.settings import read_settings
+from undersky.tile_refs import TileStage
 from undersky_airflow.exits import accept
 from undersky_airflow.runners import Runner, Task, runner_for
 
@@ -31,7 +32,7 @@ class HeavyOperator(BaseOperator):
     In the pod runtime it defers: it holds a slot of its pool, but no worker.
     """
 
-    def __init__(self, *, stage: Stage | ReleaseStage, **kwargs: Any) -> None:
+    def __init__(self, *, stage: Stage | ReleaseStage | TileStage, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stage = stage
         self._runner: Runner | None = None

@@ -1,4 +1,4 @@
-"""Buttons on a task: where products, their Data Docs, a model version and its review page can be seen."""
+"""Buttons on a task: products, Data Docs, a model version, a review page and the page of a run."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -53,8 +53,14 @@ class ReportLink(_BatchLink):
     name = "Report"
 
 
-LINKS = (ProductsLink(), DataDocsLink(), ModelLink(), ReportLink())
-PRODUCTS, DATA_DOCS, MODEL_VERSION, REPORT = LINKS
+class RunPageLink(_BatchLink):
+    """The page on which all that the run made can be seen."""
+
+    name = "Page of this run"
+
+
+LINKS = (ProductsLink(), DataDocsLink(), ModelLink(), ReportLink(), RunPageLink())
+PRODUCTS, DATA_DOCS, MODEL_VERSION, REPORT, RUN_PAGE = LINKS
 
 
 def public(href: str | None, settings: Settings) -> str | None:

@@ -12,8 +12,9 @@ from kubernetes.client import models as k8s
 
 from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings, needed
+from undersky.tile_refs import TileStage
 from undersky_airflow.actors import run_key
-from undersky_airflow.runners import FOR_SOME, Task
+from undersky_airflow.runners import FOR_SOME, AnyStage, Task
 
 SCRATCH = "/scratch"
 GRACE_S = 60
@@ -38,11 +39,16 @@ class Room:
 
 
 _STORE = ("undersky-store",)
-ROOMS: Mapping[Stage | ReleaseStage, Room] = {
+ROOMS: Mapping[AnyStage, Room] = {
     Stage.INGEST: Room("500m", "1Gi", "2Gi", (*_STORE, "undersky-providers")),
     Stage.VALIDATE_L1: Room("1", "2Gi", "6Gi", _STORE),
     Stage.CORRECT: Room("2", "3Gi", "12Gi", _STORE),
     Stage.VALIDATE_SURFACE: Room("1", "2Gi", "6Gi", _STORE),
+    Stage.MAP: Room("2", "6Gi", "6Gi", _STORE),
+    Stage.VALIDATE_MAP: Room("1", "2Gi", "3Gi", _STORE),
+    Stage.DETECT: Room("2", "6Gi", "6Gi", _STORE),
+    Stage.VALIDATE_OBJECTS: Room("1", "2Gi", "3Gi", _STORE),
+    TileStage.ROLL: Room("2", "4Gi", "12Gi", _STORE),
     ReleaseStage.DATASET: Room("2", "6Gi", "12Gi", _STORE),
     ReleaseStage.TRAIN: Room("4", "12Gi", "12Gi", (*_STORE, "undersky-trainer"), gpus=1),
     ReleaseStage.EVALUATE: Room("4", "6Gi", "6Gi", (*_STORE, "undersky-trainer")),
@@ -157,7 +163,7 @@ def exit_code(pod: k8s.V1Pod | None, container: str) -> int | None:
     return None
 
 
-def _environment(settings: Settings, stage: Stage | ReleaseStage) -> list[k8s.V1EnvVar]:
+def _environment(settings: Settings, stage: AnyStage) -> list[k8s.V1EnvVar]:
     """Settings of a stage that are no secrets, and every temporary file in the scratch volume."""
     values = {
         "UNDERSKY_STORE": settings.store,

@@ -1,6 +1,7 @@
 """What a stage runs in: a child process, or a pod. One Protocol, two runners; nothing else tells them apart.
 
-Both run `undersky batch STAGE HREF`, which sees the store alone: no ledger, no registry, no Airflow; or
+Both run `undersky batch STAGE HREF`, or `undersky rolling stage STAGE HREF`, which see the store alone: no
+ledger, no registry, no Airflow; or
 `undersky model stage STAGE HREF`, which tells the registry of its training besides, as the trainer's account.
 """
 
@@ -17,9 +18,18 @@ from airflow.sdk import Context
 from undersky.errors import ConfigError
 from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings
+from undersky.tile_refs import TileStage
 from undersky_airflow.child import Child
 
 Say = Callable[[str], None]
+
+AnyStage = Stage | ReleaseStage | TileStage
+VERBS: Mapping[type[AnyStage], tuple[str, ...]] = {
+    Stage: ("batch",),
+    ReleaseStage: ("model", "stage"),
+    TileStage: ("rolling", "stage"),
+}
+"""Of the command `undersky`, that do a stage."""
 
 KEPT_FROM_STAGES = ("AIRFLOW", "_AIRFLOW", "UNDERSKY_LEDGER", "UNDERSKY_RELEASE_LOGIN", "PG")
 """Beginnings of variables that no stage gets: passwords of services that are none of its business."""
@@ -36,7 +46,7 @@ FOR_SOME: Mapping[str, tuple[str, ...]] = {
 class Task:
     """One try of a stage."""
 
-    stage: Stage | ReleaseStage
+    stage: AnyStage
     href: str
     """Address of what is to be done: of `batch.json`, or `order.json`."""
     timeout: timedelta
@@ -46,8 +56,7 @@ class Task:
     @property
     def arguments(self) -> list[str]:
         """Of the command `undersky`."""
-        verb = ("model", "stage") if isinstance(self.stage, ReleaseStage) else ("batch",)
-        return [*verb, str(self.stage), self.href]
+        return [*VERBS[type(self.stage)], str(self.stage), self.href]
 
 
 class Runner(Protocol):
@@ -125,7 +134,7 @@ def runner_for(settings: Settings, say: Say) -> Runner:
     return PodRunner(settings, say) if settings.runtime == "kubernetes" else ProcessRunner(settings, say)
 
 
-def stage_environment(stage: Stage | ReleaseStage, environment: Mapping[str, str]) -> dict[str, str]:
+def stage_environment(stage: AnyStage, environment: Mapping[str, str]) -> dict[str, str]:
     """What a stage gets of a task's environment. It says how each scene ends, as it happens."""
     kept_back = (*KEPT_FROM_STAGES, *(name for name, stages in FOR_SOME.items() if stage not in stages))
     given = {name: value for name, value in environment.items() if not name.startswith(kept_back)}

@@ -36,6 +36,26 @@ NEEDS = {
         timedelta(minutes=30),
         "Judges each product. One that fails is held: it is not published, and a person decides.",
     ),
+    Stage.MAP: Needs(
+        "map",
+        timedelta(hours=2),
+        "Maps the ground of each published surface product, with the pinned model. Unpublished so far.",
+    ),
+    Stage.VALIDATE_MAP: Needs(
+        "map",
+        timedelta(minutes=30),
+        "Judges each map. One that fails is held, and a person decides; its reflectance stands published.",
+    ),
+    Stage.DETECT: Needs(
+        "map",
+        timedelta(hours=2),
+        "Finds the vessels of each published surface product, with the pinned model. Unpublished so far.",
+    ),
+    Stage.VALIDATE_OBJECTS: Needs(
+        "map",
+        timedelta(minutes=30),
+        "Judges what was found. What fails is held, and a person decides; its reflectance stands published.",
+    ),
 }
 
 

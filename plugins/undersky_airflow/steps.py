@@ -4,20 +4,21 @@ A step runs inside the Airflow task. Running it again does no harm: the ledger d
 """
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from airflow.sdk import TriggerRule, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from undersky.errors import ServiceError
-from undersky.refs import Lane, ReleaseSet, Stage
+from undersky.refs import MODELS, STAGES, Kind, Lane, ModelRef, ReleaseSet, Stage
 from undersky_airflow.actors import run_key
 from undersky_airflow.cards import Card, card
 from undersky_airflow.defaults import SEARCH_TIMEOUT
 from undersky_airflow.desk import desk
 from undersky_airflow.failures import failed_searches, failed_tasks
 from undersky_airflow.forms import decide
-from undersky_airflow.links import DATA_DOCS, MODEL_VERSION, PRODUCTS, public
+from undersky_airflow.links import DATA_DOCS, MODEL_VERSION, PRODUCTS, RUN_PAGE, public
 from undersky_airflow.operators import found_out, step
 from undersky_airflow.plain import plain
 
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 ANYWAY = TriggerRule.ALL_DONE
 """It runs whatever became of the tasks before."""
+MAPS = [str(kind) for kind in Kind if kind.is_map]
+"""What is made of a published surface product."""
+EVERY_KIND = [str(kind) for kind in Kind]
 LABEL = "{{ task.op_args[0]['label'] }}"
 """How a mapped task is called in the grid."""
 
@@ -47,17 +51,22 @@ def discover(lane: Lane) -> object:
 
 
 @step(trigger_rule=ANYWAY, links=[MODEL_VERSION])
-def pin(lane: Lane) -> object:
+def pin(lane: Lane, kinds: Sequence[str] = (Kind.SURFACE,)) -> object:
     """Resolves the champion of every model, verified: the whole run works with these.
 
     Skipped, and all that needs it, where no scene of the lane waits: a run woken in vain ends at once.
+
+    Args:
+        lane: Fresh or historical.
+        kinds: Of product, that the run makes.
     """
     from undersky.flow.pin import pin as resolve
     from undersky.services.opened import open_registry
 
     context = get_current_context()
+    wanted = [Kind(kind) for kind in kinds]
     with desk(context) as at:
-        if not at.has_surface_work(Lane(lane)):
+        if not at.has_work(Lane(lane), wanted):
             raise AirflowSkipException("no scene waits for its product: nothing to pin models for")
         release = resolve(
             at.ledger,
@@ -65,7 +74,7 @@ def pin(lane: Lane) -> object:
             run=run_key(context),
             open_registry=lambda: open_registry(at.settings),
         )
-    found_out(Model_version=release.models[0].page if release.models else None)
+    found_out(Model_version=next((page for kind in wanted if (page := _page(release, kind))), None))
     return release.to_json()
 
 
@@ -85,6 +94,43 @@ def claim_surface(lane: Lane, release: str) -> list[Card]:
     Run again it finds the batches that this run has already.
     """
     return _claimed("surface", lane, ReleaseSet.from_json(release))
+
+
+@step(trigger_rule=ANYWAY)
+def claim_landcover(lane: Lane, release: str | None) -> list[Card]:
+    """Leases published surface products whose land cover is to be mapped, newest first, in batches.
+
+    Run again it finds the batches that this run has already.
+    """
+    return _claimed_maps(Kind.LANDCOVER, lane, release)
+
+
+@step(trigger_rule=ANYWAY)
+def claim_vessels(lane: Lane, release: str | None) -> list[Card]:
+    """Leases published surface products whose vessels are to be found, newest first, in batches.
+
+    Run again it finds the batches that this run has already.
+    """
+    return _claimed_maps(Kind.VESSELS, lane, release)
+
+
+def _claimed_maps(kind: Kind, lane: Lane, release: str | None) -> list[Card]:
+    """No batch where the pinned release set has no model of that kind."""
+    if release is None:
+        raise AirflowSkipException("no models are pinned: the task `pin` was skipped, or failed")
+    return _claimed(kind.value, lane, ReleaseSet.from_json(release))
+
+
+def _principal(release: ReleaseSet | None, kind: Kind) -> ModelRef | None:
+    """The model of the release set that makes that kind of product; None where it has none."""
+    models = {model.name: model for model in release.models} if release else {}
+    return models.get(MODELS[kind][0])
+
+
+def _page(release: ReleaseSet | None, kind: Kind) -> str | None:
+    """Where people look at the model that makes that kind of product."""
+    model = _principal(release, kind)
+    return model.page if model else None
 
 
 def _claimed(work: "Work", lane: Lane, release: ReleaseSet | None) -> list[Card]:
@@ -127,12 +173,12 @@ def publish(batch: Card) -> object:
 
     with desk(get_current_context()) as at:
         report = put(at.ledger, at.store, batch["href"], at.by, commit=at.settings.commit)
-        release = at.batch(batch["href"]).release
+        about = at.batch(batch["href"])
         items = [scene.item for scene in report.scenes if scene.item]
         found_out(
             Products=public(items[0], at.settings) if items else None,
-            Data_Docs=at.data_docs(batch["href"], Stage.VALIDATE_SURFACE),
-            Model_version=release.models[0].page if release and release.models else None,
+            Data_Docs=at.data_docs(batch["href"], STAGES[about.kind][1]),
+            Model_version=_page(about.release, about.kind),
         )
     for scene in report.scenes:
         log.info("%s %s: %s %s", scene.tile, scene.acquisition, scene.state, scene.item or scene.sentence)
@@ -154,6 +200,24 @@ def index() -> object:
     with desk(get_current_context()) as at:
         deprecate(at.ledger, at.store, by=at.by, commit=at.settings.commit)
         return plain(rebuild(at.ledger, at.store, public_url=at.settings.public_url))
+
+
+@step(trigger_rule=ANYWAY, links=[RUN_PAGE])
+def page() -> object:
+    """Writes the page on which all that the run made can be seen, before and after, held or published.
+
+    Skipped where the run claimed no product: there is nothing to show.
+    """
+    from undersky.flow.page import write_page
+
+    context = get_current_context()
+    with desk(context) as at:
+        written = write_page(at.ledger, at.store, run=run_key(context))
+        if written is None:
+            raise AirflowSkipException("this run claimed no product: there is nothing to show")
+        found_out(Page_of_this_run=public(written.href, at.settings))
+    log.info("%s: %d scenes, %d of them with pictures", written.href, written.scenes, written.shown)
+    return written.href
 
 
 @step(trigger_rule=ANYWAY)

@@ -11,12 +11,12 @@ from typing import ClassVar
 import pytest
 
 from scene_batches import Log, bare_ref, pin_shipped, put_batch, put_product
-from undersky.batch.correct import pinned_model
 from undersky.batch.driver import exit_code
+from undersky.batch.pinned import pinned_model
 from undersky.batch.run import run_stage
 from undersky.errors import ConfigError, ServiceError
 from undersky.models.package import load_package, package_folder, save_package
-from undersky.refs import Ending, Manifest, Outcome, ReleaseSet, Stage
+from undersky.refs import Ending, Manifest, ModelRef, Outcome, ReleaseSet, Stage
 from undersky.services.store import Store
 from undersky.settings import Settings
 from undersky.stages.simulate import Order, request_for, simulate
@@ -131,6 +131,55 @@ def timeless(item: dict) -> dict:
     return {**item, "properties": properties}
 
 
+def with_quality(store: Store, release: ReleaseSet) -> ReleaseSet:
+    """The release set with the shipped quality model beside its correction."""
+    folder = package_folder("quality")
+    package = load_package(folder)
+    prefix = f"models/quality/{package.digest}"
+    for name in ("package.json", "weights.safetensors"):
+        store.put_file(f"{prefix}/{name}", folder / name)
+    model = ModelRef(
+        name="quality", version="1", label=package.version, digest=package.digest, href=store.href(prefix)
+    )
+    return ReleaseSet(digest=package.digest, models=(*release.models, model))
+
+
+def test_the_pinned_quality_model_masks_and_without_one_the_tests_do(store, products, tmp_path):
+    ref, older = put_product(store, products["L9"]), pin_shipped(store)
+    newer = with_quality(store, older)
+    made = [
+        correct(store, put_batch(store, ref, release=release, run=f"run-{number}"), tmp_path).outcomes[0].made
+        for number, release in enumerate((older, newer))
+    ]
+    assert made[0].digest != made[1].digest
+    before, after = (json.loads(store.get(each.item))["properties"] for each in made)
+    assert before["undersky:quality_model"] == {"name": "thresholds"}
+    assert before["undersky:parameters"]["quality"] == "thresholds"
+    package = load_package(package_folder("quality"))
+    assert after["undersky:quality_model"]["digest"] == package.digest
+    assert after["undersky:parameters"]["quality"] == package.digest
+
+
+def test_a_scene_under_cloud_is_skipped_and_leaves_no_product(store, tmp_path):
+    request = request_for("L9", size_m=3600, cloud_percent=100.0)
+    ref = put_product(store, simulate(tmp_path / "l1", order=Order(request)).product)
+    href = put_batch(store, ref, release=pin_shipped(store))
+    outcome = correct(store, href, tmp_path).outcomes[0]
+    assert (outcome.ending, outcome.reason) == (Ending.SKIPPED, "too_cloudy")
+    assert "% of the pixels show the ground" in outcome.sentence
+    assert outcome.made is None
+    assert contents(store, "products/") == {}
+
+
+def test_a_quality_model_that_was_replaced_is_refused(store, products, tmp_path):
+    ref = put_product(store, products["L9"])
+    release = with_quality(store, pin_shipped(store))
+    pinned = release.model("quality").model_copy(update={"digest": "0" * 64})
+    wrong = ReleaseSet(digest="1" * 64, models=(release.model("correction"), pinned))
+    with pytest.raises(ConfigError, match="somebody replaced it"):
+        correct(store, put_batch(store, ref, release=wrong), tmp_path)
+
+
 def test_a_scene_that_cannot_be_used_is_quarantined_beside_a_good_one(store, products, tmp_path):
     good = put_product(store, products["L9"])
     bad = put_product(store, products["S2B"])
@@ -186,7 +235,7 @@ def test_a_batch_without_models_is_refused(store, tmp_path):
     with pytest.raises(ConfigError, match="release set"):
         correct(store, put_batch(store, bare_ref()), tmp_path)
     with pytest.raises(ConfigError, match="no correction model"):
-        pinned_model(ReleaseSet(digest="x", models=()))
+        pinned_model(ReleaseSet(digest="x", models=()), "correction")
 
 
 def test_a_store_that_fails_leaves_the_scene_for_later(store, batch, tmp_path):

@@ -13,7 +13,8 @@ from datetime import timedelta
 warnings.simplefilter("error")
 import airflow.sdk
 loaded = time.perf_counter()
-import historical_scenes, ingest_acquisitions, manage_scenes, model_release, reprocess, surface_maps
+import ground_maps, historical_scenes, ingest_acquisitions, manage_scenes, model_release, reprocess
+import surface_maps
 parsed = time.perf_counter()
 warnings.resetwarnings()
 modules = sorted({name.split(".")[0] for name in sys.modules})
@@ -22,7 +23,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 dags = {}
 for module in (
-    historical_scenes, ingest_acquisitions, manage_scenes, model_release, reprocess, surface_maps
+    ground_maps, historical_scenes, ingest_acquisitions, manage_scenes, model_release, reprocess, surface_maps
 ):
     function = getattr(module, module.__name__)
     for dag in (function(),):

@@ -85,6 +85,19 @@ def test_a_run_may_begin_wherever_the_flow_can(parsed: Any) -> None:
     assert set(params) == {"model", "recipe", "begin", "weights", "version", "suites", "scenes"}
 
 
+def test_the_form_offers_every_model_that_can_be_released_and_recipes_that_are_shipped(parsed: Any) -> None:
+    from undersky.evaluation.evaluating import SHIPPED
+    from undersky.training.recipe import RECIPES
+
+    params = parsed["dags"]["model_release"]["params"]
+    assert params["model"]["enum"] == list(SHIPPED)
+    assert params["model"]["value"] == "correction"
+    shipped = {path.stem for path in RECIPES.glob("*.yaml")}
+    assert set(params["recipe"]["examples"]) <= shipped
+    assert {"default", "quality", "landcover", "vessels"} <= set(params["recipe"]["examples"])
+    assert "enum" not in params["recipe"], "a recipe of one's own lies in the store"
+
+
 def test_report_and_version_have_buttons(parsed: Any) -> None:
     found = {task: links for task, links in parsed["dags"]["model_release"]["links"].items() if links}
     assert found == {

@@ -6,7 +6,7 @@ from typing import Any
 from fixtures_airflow import ROOT, run_python
 
 DAGS = {
-    *("ingest_acquisitions", "surface_maps", "historical_scenes", "manage_scenes"),
+    *("ingest_acquisitions", "surface_maps", "ground_maps", "historical_scenes", "manage_scenes"),
     *("model_release", "reprocess"),
 }
 HEAVY = {

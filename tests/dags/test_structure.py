@@ -7,7 +7,9 @@ import pytest
 
 from fixtures_airflow import ROOT
 
-SCENES = ["ingest_acquisitions", "surface_maps", "historical_scenes"]
+FRESH = ["ingest_acquisitions", "surface_maps", "ground_maps"]
+SCENES = [*FRESH, "historical_scenes"]
+MAPPED = {"ingest_acquisitions": 3, "surface_maps": 3, "ground_maps": 8, "historical_scenes": 12}
 each_dag = pytest.mark.parametrize("name", [*SCENES, "manage_scenes", "model_release", "reprocess"])
 each_quick_dag = pytest.mark.parametrize("name", [*SCENES, "manage_scenes"])
 each_flow = pytest.mark.parametrize("name", SCENES)
@@ -53,7 +55,7 @@ def test_the_last_task_is_account_and_it_runs_whatever_happened(parsed: Any, nam
 def test_batches_flow_alone_and_partial_results_count(parsed: Any, name: str) -> None:
     tasks = _tasks(parsed, name)
     mapped = {task_id: task for task_id, task in tasks.items() if task["mapped"]}
-    assert len(mapped) == (6 if name == "historical_scenes" else 3)
+    assert len(mapped) == MAPPED[name]
     for task_id, task in mapped.items():
         group = task_id.split(".")[0]
         assert task["rule"] == "all_done"
@@ -86,11 +88,12 @@ def test_fresh_pools_have_a_slot_beside_one_that_hangs() -> None:
     pools = json.loads((ROOT / "plugins" / "pools.json").read_text(encoding="utf-8"))
     assert pools["ingest"]["slots"] > 1
     assert pools["correct"]["slots"] > 1
+    assert pools["map"]["slots"] > 1
 
 
 def test_historical_tasks_never_take_a_slot_or_a_worker_from_fresh_ones(parsed: Any) -> None:
     historical = _tasks(parsed, "historical_scenes").values()
-    fresh = [task for name in SCENES[:2] for task in _tasks(parsed, name).values()]
+    fresh = [task for name in FRESH for task in _tasks(parsed, name).values()]
     assert {task["pool"] for task in historical} == {"historical"}
     assert "historical" not in {task["pool"] for task in fresh}
     assert len(historical) * max(task["weight"] for task in historical) < min(
@@ -115,13 +118,58 @@ def test_each_asset_has_one_producer_and_no_historical_batch_wakes_anybody(parse
     assert producers == {
         "valid_acquisitions": ["ingest_acquisitions.ingest_batch.settle"],
         "surface_products": ["surface_maps.surface_batch.publish"],
+        "landcover_products": ["ground_maps.landcover_batch.publish"],
+        "vessels_products": ["ground_maps.vessels_batch.publish"],
         "campaign_started": ["reprocess.start"],
         "campaign_goes_on": ["historical_scenes.go_on"],
     }
 
 
-def test_surface_maps_is_woken_and_has_a_clock_too(parsed: Any) -> None:
-    assert parsed["dags"]["surface_maps"]["schedule"] == "AssetOrTimeSchedule"
+@pytest.mark.parametrize(
+    ("name", "woken_by"),
+    [("surface_maps", ["valid_acquisitions"]), ("ground_maps", ["surface_products"])],
+)
+def test_it_is_woken_by_what_was_made_before_and_has_a_clock_too(
+    parsed: Any, name: str, woken_by: list[str]
+) -> None:
+    dag = parsed["dags"][name]
+    assert dag["schedule"] == "AssetOrTimeSchedule"
+    assert dag["woken_by"] == woken_by
+
+
+@pytest.mark.parametrize("name", ["ground_maps", "historical_scenes"])
+def test_maps_of_each_kind_are_claimed_whatever_became_of_what_is_before(parsed: Any, name: str) -> None:
+    tasks = _tasks(parsed, name)
+    before = [] if name == "ground_maps" else ["surface_batch.publish"]
+    assert tasks["claim_landcover"]["upstream"] == sorted(["pin", *before])
+    assert tasks["claim_vessels"]["upstream"] == sorted(["pin", *before])
+    assert tasks["claim_landcover"]["rule"] == tasks["claim_vessels"]["rule"] == "all_done"
+
+
+@pytest.mark.parametrize("name", ["ground_maps", "historical_scenes"])
+def test_each_kind_of_map_is_made_judged_and_published_by_itself(parsed: Any, name: str) -> None:
+    tasks = _tasks(parsed, name)
+    for group, made in {
+        "landcover_batch": ("map", "validate_map"),
+        "vessels_batch": ("detect", "validate_objects"),
+    }.items():
+        making, judging = (f"{group}.{stage}" for stage in made)
+        assert making in tasks[judging]["upstream"]
+        assert judging in tasks[f"{group}.publish"]["upstream"]
+    published = {"landcover_batch.publish", "vessels_batch.publish"}
+    assert published <= set(tasks["index"]["upstream"]), "searches find both"
+
+
+def test_tiles_are_rolled_once_their_new_maps_are_published_and_keep_no_fresh_scene_waiting(
+    parsed: Any,
+) -> None:
+    tasks = _tasks(parsed, "ground_maps")
+    claim = tasks["claim_tiles"]
+    assert (claim["upstream"], claim["rule"]) == (["landcover_batch.publish"], "all_done")
+    assert tasks["tile_batch.publish_rolled"]["upstream"] == ["claim_tiles", "tile_batch.roll"]
+    assert "tile_batch.publish_rolled" in tasks["index"]["upstream"]
+    rolling = [name for name, task in tasks.items() if task["pool"] == "tiles"]
+    assert rolling == ["tile_batch.roll"]
 
 
 def test_the_form_changes_nothing_unless_it_is_told_to_and_asks_why(parsed: Any) -> None:
@@ -136,8 +184,17 @@ def test_the_form_changes_nothing_unless_it_is_told_to_and_asks_why(parsed: Any)
 def test_buttons_stand_on_the_tasks_that_know_where_they_lead(parsed: Any) -> None:
     found = {task: links for task, links in parsed["dags"]["surface_maps"]["links"].items() if links}
     assert found == {
+        "page": ["Page of this run"],
         "pin": ["Model version"],
         "surface_batch.publish": ["Data Docs", "Model version", "Products"],
+    }
+    found = {task: links for task, links in parsed["dags"]["ground_maps"]["links"].items() if links}
+    assert found == {
+        "page": ["Page of this run"],
+        "pin": ["Model version"],
+        "landcover_batch.publish": ["Data Docs", "Model version", "Products"],
+        "vessels_batch.publish": ["Data Docs", "Model version", "Products"],
+        "tile_batch.publish_rolled": ["Products"],
     }
     found = {task: links for task, links in parsed["dags"]["ingest_acquisitions"]["links"].items() if links}
     assert found == {"ingest_batch.settle": ["Data Docs"]}

@@ -54,7 +54,7 @@ def test_its_function_has_its_name_and_its_docstring_is_shown(file: Path) -> Non
     assert "doc_md=__doc__" in file.read_text(encoding="utf-8")
 
 
-CORE = {"refs", "errors", "settings", "judgement"}
+CORE = {"refs", "tile_refs", "errors", "settings", "judgement"}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda file: file.stem)

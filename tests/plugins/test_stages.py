@@ -11,6 +11,7 @@ from fixtures_airflow import context
 from undersky.refs import FileRef, Lane, ReleaseStage, Stage
 from undersky.services.ledger import Actor, Announcement, Ledger
 from undersky.services.store import Store
+from undersky.tile_refs import TileStage
 
 KEY = "S2B_20250619T095753_32TQM"
 
@@ -81,7 +82,7 @@ def test_every_stage_has_its_needs_and_its_room() -> None:
 
     assert set(stages.NEEDS) == set(Stage)
     assert set(releases.NEEDS) == set(ReleaseStage)
-    assert set(ROOMS) == {*Stage, *ReleaseStage}
+    assert set(ROOMS) == {*Stage, *ReleaseStage, *TileStage}
 
 
 def test_a_stage_that_ends_well_returns_and_its_lease_stands(

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures_airflow import context
 from undersky.errors import ConfigError
-from undersky.refs import Batch, FileRef, Lane
+from undersky.refs import Batch, FileRef, Kind, Lane
 from undersky.services.ledger import AcquisitionState, Actor, Announcement, Ledger, ProductState
 from undersky.services.store import Store
 
@@ -144,8 +144,72 @@ def test_a_stage_whose_scenes_are_settled_is_skipped_when_it_is_cleared(flow: tu
         keep_lease(context(dag_id="ingest_acquisitions"), card["href"], at_least=timedelta(hours=1))
 
 
+def _surface_published(ledger: Ledger) -> str:
+    """One surface product is published; its digest."""
+    from fixtures_ledger import one_valid, publish
+
+    ref = one_valid(ledger)
+    publish(ledger, ref, "d1")
+    return "d1"
+
+
+def test_a_map_is_claimed_of_what_is_published_by_the_kinds_that_are_pinned(
+    flow: tuple[Ledger, Store],
+) -> None:
+    from fixtures_ledger import released
+
+    ledger, store = flow
+    digest = _surface_published(ledger)
+    release = released(landcover="cover-1").to_json()
+    assert _call("claim_vessels", Lane.FRESH, release) == [], "no such model is released"
+    (card,) = _call("claim_landcover", Lane.FRESH, release)
+    assert _call("claim_landcover", Lane.FRESH, release, try_number=2) == [card]
+    batch = Batch.from_json(store.get(store.key(card["href"])))
+    assert batch.kind == Kind.LANDCOVER
+    (ref,) = batch.scenes
+    assert ref.surface is not None
+    assert ref.surface.digest == digest
+
+
+def test_without_pinned_models_a_claim_of_maps_is_skipped(flow: tuple[Ledger, Store]) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    for step in ("claim_landcover", "claim_vessels"):
+        with pytest.raises(AirflowSkipException, match="no models are pinned"):
+            _call(step, Lane.FRESH, None)
+
+
+def test_nothing_is_pinned_for_maps_before_a_model_is_released_that_has_something_to_map(
+    flow: tuple[Ledger, Store],
+) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from fixtures_ledger import released
+    from undersky_airflow.desk import desk
+
+    ledger, _ = flow
+    digest = _surface_published(ledger)
+    assert digest
+    with pytest.raises(AirflowSkipException, match="nothing to pin"):
+        _call("pin", Lane.FRESH, ["landcover", "vessels"])
+    ledger.set_release(released(landcover="cover-1"), kind="bootstrap", why="the first", by=BY, seen=None)
+    with desk(context(dag_id="ground_maps")) as at:
+        assert at.has_work(Lane.FRESH, [Kind.LANDCOVER])
+        assert not at.has_work(Lane.FRESH, [Kind.VESSELS])
+        assert not at.has_work(Lane.HISTORICAL, [Kind.LANDCOVER])
+        assert not at.has_work(Lane.FRESH, [Kind.SURFACE])
+
+
+def test_the_kinds_of_maps_are_those_of_the_groups() -> None:
+    from undersky_airflow import groups, steps
+
+    assert steps.MAPS == ["landcover", "vessels"]
+    assert ["surface", *steps.MAPS] == steps.EVERY_KIND
+    assert set(groups._TELLS) == set(Kind)
+
+
 def _form(**answers: Any) -> dict[str, Any]:
-    blank = dict.fromkeys(("state", "reason", "since", "tile", "model"))
+    blank = dict.fromkeys(("state", "reason", "since", "tile", "model", "kind"))
     return {"action": "skip", "dry_run": True, "why": "a test of the form", "scenes": [], **blank, **answers}
 
 
@@ -200,9 +264,18 @@ def test_the_form_offers_every_state_and_action_of_the_ledger() -> None:
     assert tuple(forms.ACTIONS) == ACTIONS
     ledger_states = {*map(str, AcquisitionState), *map(str, ProductState)} - {"superseded"}
     assert set(forms.STATES) == ledger_states
+    assert list(forms.KINDS) == [str(kind) for kind in Kind]
 
 
 def test_without_settings_a_step_says_which_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNDERSKY_LEDGER", raising=False)
     with pytest.raises(ConfigError, match="UNDERSKY_LEDGER is not set"):
         _call("claim_ingest", Lane.FRESH)
+
+
+def test_the_page_of_a_run_that_claimed_nothing_is_skipped(flow: tuple[Ledger, Store]) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match="nothing to show"):
+        _call("page")
+    assert list(flow[1].list("reports/runs/")) == []

@@ -91,8 +91,8 @@ def test_a_link_leads_where_its_task_found_out_and_nowhere_before() -> None:
     found: Any = SimpleNamespace(addresses={"Products": "https://p", "Model version": "https://m"})
     none: Any = SimpleNamespace()
     key: Any = None
-    assert [link.get_link(found, ti_key=key) for link in LINKS] == ["https://p", "", "https://m", ""]
-    assert [link.get_link(none, ti_key=key) for link in LINKS] == [""] * 4
+    assert [link.get_link(found, ti_key=key) for link in LINKS] == ["https://p", "", "https://m", "", ""]
+    assert [link.get_link(none, ti_key=key) for link in LINKS] == [""] * 5
     assert len({link.xcom_key for link in LINKS}) == len(LINKS)
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from undersky.batch.driver import Trouble
 from undersky.errors import Reason
-from undersky.validation import level1, surface
+from undersky.validation import cover, level1, maps, objects, surface
 from undersky.validation.rules import Failure, Rule, Severity, Verdict
 
-ALL = (*level1.RULES, *surface.RULES)
+TABLES = {"level-1": level1.RULES, "surface": surface.RULES, "map": cover.RULES, "objects": objects.RULES}
+ALL = (*level1.RULES, *surface.RULES, *cover.RULES, *(r for r in objects.RULES if r not in maps.RULES))
 
 
 def rule(**changes: object) -> Rule:
@@ -42,7 +43,7 @@ def test_what_stops_a_product_says_what_to_do_or_that_it_is_expected(each):
     assert any(cure in each.sentence for cure in cures)
 
 
-@pytest.mark.parametrize("rules", [level1.RULES, surface.RULES], ids=["level-1", "surface"])
+@pytest.mark.parametrize("rules", TABLES.values(), ids=TABLES)
 def test_a_column_is_judged_by_a_code_once_for_each_family(rules):
     counted = Counter(
         (each.code, each.column, family)
@@ -85,6 +86,7 @@ def test_a_warning_decides_nothing():
 def test_rules_and_facts_are_read_without_great_expectations():
     code = (
         "import sys, undersky.validation.level1, undersky.validation.surface_facts, undersky.batch.run;"
+        "import undersky.validation.cover_facts, undersky.validation.object_facts;"
         "found = {'great_expectations', 'pandas', 'torch'} & set(sys.modules);"
         "sys.exit(str(found) if found else 0)"
     )

@@ -14,7 +14,7 @@ from undersky.raster import encoding as enc
 from undersky.raster.commit import sha256_of
 from undersky.stages.correct import correct, estimator_for
 from undersky.stages.simulate import Order, request_for, simulate
-from undersky.stages.validate import Pages, Validated, is_surface, validate, validate_surface
+from undersky.stages.validate import Pages, Validated, item_in, validate, validate_surface
 from undersky.validation.rules import Severity
 from undersky.validation.surface_facts import read_item
 
@@ -174,11 +174,11 @@ def test_links_that_leave_the_folder_are_not_followed(product, tmp_path):
     assert "asset_missing" in codes(validate(product))
 
 
-def test_which_folders_are_surface_products(finished, tmp_path):
-    assert is_surface(finished)
-    assert not is_surface(tmp_path)
+def test_which_folders_hold_a_product_of_ours(finished, tmp_path):
+    assert item_in(finished)["id"] == finished.name
+    assert item_in(tmp_path) is None
     (tmp_path / "LC09_MTL.json").write_text('{"LANDSAT_METADATA_FILE": {}}')
-    assert not is_surface(tmp_path)
+    assert item_in(tmp_path) is None
 
 
 @pytest.mark.parametrize("text", [None, "{}", "[1]", "no json", '{"properties":{"platform":"landsat-5"}}'])
@@ -194,7 +194,8 @@ def test_every_layer_of_the_format_is_a_row(finished):
     rows = {
         row["band"]: row for row in validate(finished, pages=Pages(finished.parent / "pages")).facts.bands
     }
-    assert {layer.key for layer in enc.layers_of(sensor)} | {"thumbnail"} == set(rows) == set(item["assets"])
+    keys = {layer.key for layer in enc.layers_of(sensor)} | {"thumbnail", "thumbnail_before"}
+    assert keys == set(rows) == set(item["assets"])
     assert (finished.parent / "pages" / "index.html").is_file()
 
 

@@ -35,7 +35,12 @@ from undersky.refs import (
 if TYPE_CHECKING:
     from undersky.services.store import Store
 
-BEFORE = {Stage.VALIDATE_L1: Stage.INGEST, Stage.VALIDATE_SURFACE: Stage.CORRECT}
+BEFORE = {
+    Stage.VALIDATE_L1: Stage.INGEST,
+    Stage.VALIDATE_SURFACE: Stage.CORRECT,
+    Stage.VALIDATE_MAP: Stage.MAP,
+    Stage.VALIDATE_OBJECTS: Stage.DETECT,
+}
 """The stage whose `done` scenes a stage takes up; the others start from the batch alone."""
 
 CRASHES = 2

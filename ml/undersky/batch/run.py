@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from undersky.batch.driver import Running, Tell, Work, run_batch
 from undersky.batch.journal import read_batch
+from undersky.batch.pinned import pinned_model
 from undersky.batch.scratch import working_folder
-from undersky.refs import Manifest, Stage
+from undersky.refs import MODELS, Kind, Manifest, Stage
 from undersky.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,11 +44,34 @@ def _work(stage: Stage, href: str, *, store: "Store", settings: Settings, folder
 
             return judge_level1
         case Stage.CORRECT:
-            from undersky.batch.correct import Correction, pinned_model  # noqa: PLC0415
+            from undersky.batch.correct import MODEL, Correction, quality_model  # noqa: PLC0415
 
-            model = pinned_model(read_batch(store, href).release)
-            return Correction(store, folder, model, threads=settings.threads)
+            release = read_batch(store, href).release
+            model, mask = pinned_model(release, MODEL), quality_model(release)
+            return Correction(store, folder, model, mask, threads=settings.threads)
+        case Stage.MAP | Stage.DETECT:
+            return _mapping(stage, href, store=store, settings=settings, folder=folder)
+        case Stage.VALIDATE_MAP | Stage.VALIDATE_OBJECTS:
+            from undersky.batch.validate import judge_map  # noqa: PLC0415
+
+            return judge_map
         case Stage.VALIDATE_SURFACE:
             from undersky.batch.validate import judge_surface  # noqa: PLC0415
 
             return judge_surface
+
+
+def _mapping(stage: Stage, href: str, *, store: "Store", settings: Settings, folder: Path) -> Work:
+    """The maps of one kind, by the model that the batch pinned for it."""
+    from undersky.batch.ground import Ground  # noqa: PLC0415
+
+    release = read_batch(store, href).release
+    if stage == Stage.MAP:
+        from undersky.batch.cover import CoverMaker  # noqa: PLC0415
+
+        model = pinned_model(release, MODELS[Kind.LANDCOVER][0])
+        return Ground(store, CoverMaker(store, folder, model, threads=settings.threads))
+    from undersky.batch.objects import ObjectMaker  # noqa: PLC0415
+
+    model = pinned_model(release, MODELS[Kind.VESSELS][0])
+    return Ground(store, ObjectMaker(store, folder, model, threads=settings.threads))

@@ -1,4 +1,4 @@
-"""Stages `validate-l1` and `validate-surface`: what lies in the own store is judged, Data Docs laid beside.
+"""Stages `validate-...`: what lies in the own store is judged, Data Docs laid beside.
 
 reports/data-docs/<level>/<run>/<batch>/<acquisition>/index.html   pages for people
                                                      /facts.json   the table that was judged
@@ -12,14 +12,22 @@ from pathlib import Path
 
 from undersky import tiles
 from undersky.bands import SENSORS
-from undersky.batch.driver import Context
-from undersky.batch.fetched import fetch_scene
+from undersky.batch.driver import BEFORE, Context
+from undersky.batch.fetched import fetch_assets, fetch_product, fetch_scene
 from undersky.errors import ConfigError, DataError
 from undersky.refs import Ending, Judged, Made, Outcome, SceneRef
-from undersky.services.store import NotInStore, Store
-from undersky.stages.validate import Pages, Validated, validate_level1, validate_surface
+from undersky.services.store import Store
+from undersky.stages.validate import (
+    Expected,
+    Pages,
+    Validated,
+    validate_level1,
+    validate_map,
+    validate_surface,
+)
 from undersky.validation.judge import DOCS_VERSION
 from undersky.validation.level1_facts import Announced
+from undersky.validation.map_facts import SurfaceEvidence
 from undersky.validation.pages import files_of, with_shared_statics
 from undersky.validation.rules import Severity, Verdict
 
@@ -51,16 +59,46 @@ def judge_surface(ref: SceneRef, context: Context) -> Outcome:
         ConfigError: The stage before made none.
         ServiceError: The store failed.
     """
-    made = context.earlier.made if context.earlier else None
-    if made is None:
-        raise ConfigError(f"stage correct says that {ref.scene} is done and names no product: run it again")
-    docs = context.scratch / "docs"
+    made, docs = _made(ref, context), context.scratch / "docs"
     try:
         folder = fetch_product(context.store, made, context.scratch / "product")
         done = validate_surface(folder, digest=made.digest, pages=Pages(docs, ref.sensed))
     except DataError as error:  # bytes that are not those of the store's own checksum
         return context.ended(ref, Ending.HELD, error.reason, str(error))
     return _outcome(ref, context, done, docs=docs, refused=Ending.HELD)
+
+
+def judge_map(ref: SceneRef, context: Context) -> Outcome:
+    """The map, of land cover or of objects, is checked, held or skipped; its reflectance stands published.
+
+    It is held against the quality mask of the surface product that it was made of.
+
+    Raises:
+        ConfigError: The stage before made none, or the reference names no surface product.
+        ServiceError: The store failed.
+    """
+    made, docs = _made(ref, context), context.scratch / "docs"
+    if ref.surface is None:
+        raise ConfigError(f"{ref.scene} came without the surface product of its map: claim it again")
+    try:
+        folder = fetch_product(context.store, made, context.scratch / "product")
+        item, beside = fetch_assets(
+            context.store, ref.surface, context.scratch / "surface", roles={"quality"}
+        )
+        expected = Expected(made.digest, ref.surface.digest, SurfaceEvidence(item, beside))
+        done = validate_map(folder, expected=expected, pages=Pages(docs, ref.sensed))
+    except DataError as error:  # bytes that are not those of the store's own checksum
+        return context.ended(ref, Ending.HELD, error.reason, str(error))
+    return _outcome(ref, context, done, docs=docs, refused=Ending.HELD)
+
+
+def _made(ref: SceneRef, context: Context) -> Made:
+    """The product of the stage before."""
+    made = context.earlier.made if context.earlier else None
+    if made is None:
+        before = BEFORE[context.stage]
+        raise ConfigError(f"stage {before} says that {ref.scene} is done and names no product: run it again")
+    return made
 
 
 def announced(ref: SceneRef) -> Announced:
@@ -73,34 +111,6 @@ def announced(ref: SceneRef) -> Announced:
         tile = ref.tile
     platform = SENSORS[key].platform if key in SENSORS else None
     return Announced(ref.scene.removesuffix(".SAFE"), platform, tile, ref.sensed)
-
-
-def fetch_product(store: Store, made: Made, folder: Path) -> Path:
-    """Item and assets of a product, as they lie in the store; what is not there is left out.
-
-    Raises:
-        DataError: An object's bytes are not those of the store's own checksum.
-        ConfigError: The Item is not there or is none.
-    """
-    folder.mkdir(parents=True)
-    text = store.find(made.item)
-    if text is None:
-        raise ConfigError(f"{store.href(made.item)} is not there: stage correct has to run again")
-    (folder / Path(made.item).name).write_bytes(text)
-    try:
-        names = [Path(str(asset["href"])).name for asset in json.loads(text)["assets"].values()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{store.href(made.item)} is no Item: remove it and run correct again") from error
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        list(pool.map(lambda name: _get(store, f"{made.prefix}/{name}", folder / name), names))
-    return folder
-
-
-def _get(store: Store, key: str, path: Path) -> None:
-    try:
-        store.get_file(key, path)
-    except NotInStore:
-        return  # a fact for the suites
 
 
 def _outcome(ref: SceneRef, context: Context, done: Validated, *, docs: Path, refused: Ending) -> Outcome:

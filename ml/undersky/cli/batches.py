@@ -41,13 +41,13 @@ def _add_validate(group: "Verbs") -> None:
         group,
         "validate",
         validate,
-        summary="Judge a product on the disk: a delivered Level-1 scene, or a surface product of ours.",
+        summary="Judge a product on the disk: a delivered Level-1 scene, a surface product, or a map.",
         example="undersky validate products/S2B_32TQM_20250613T101559_SR_1a2b3c4d --docs pages",
     )
     parser.add_argument(
         "product",
         type=Path,
-        help="Level-1 product, as `inspect` takes it; or the folder of a surface product",
+        help="Level-1 product, as `inspect` takes it; or the folder of a surface product, or of a map of one",
     )
     parser.add_argument("--docs", type=Path, metavar="DIR", help="Data Docs are built there: DIR/index.html")
 

@@ -1,4 +1,4 @@
-"""`validate`: a product on the disk is judged, a delivered scene or a surface product of ours.
+"""`validate`: a product on the disk is judged: a delivered scene, a surface product of ours, or a map of one.
 
 product -> reader's own refusals (DataError) -> facts -> suites -> verdict, Data Docs
 """
@@ -13,8 +13,11 @@ from undersky.errors import ConfigError
 from undersky.scene import Scene
 from undersky.sensors import open_scene, require_bands, verify_pixels
 from undersky.sensors.calibrated import CalibratedBand
+from undersky.validation.cover_facts import cover_facts
 from undersky.validation.judge import judge
 from undersky.validation.level1_facts import Announced, keeping_looks, level1_facts
+from undersky.validation.map_facts import FinishedMap, SurfaceEvidence, is_cover, is_map, read_map_item
+from undersky.validation.object_facts import object_facts
 from undersky.validation.rules import Facts, Verdict
 from undersky.validation.surface_facts import FinishedProduct, Json, read_item, surface_facts
 
@@ -40,29 +43,30 @@ class Validated:
 
 
 def validate(product: Path, *, pages: Pages | None = None) -> Validated:
-    """The verdict on a product of either level.
+    """The verdict on a product of any level; a map finds its surface product where that lies beside it.
 
     Raises:
         DataError: A delivered scene cannot be used at all.
         ConfigError: Nothing is there, or a folder that is neither.
     """
-    return (
-        validate_surface(product, pages=pages)
-        if is_surface(product)
-        else validate_level1(product, pages=pages)
-    )
+    item = item_in(product)
+    if item is None:
+        return validate_level1(product, pages=pages)
+    if not is_map(item):
+        return validate_surface(product, pages=pages)
+    return validate_map(product, expected=Expected(surface=_beside(product, item)), pages=pages)
 
 
-def is_surface(product: Path) -> bool:
-    """Whether a folder holds a STAC Item: a surface product and no delivered scene."""
+def item_in(product: Path) -> Json | None:
+    """The STAC Item in the folder of a product of ours; None in a delivered scene."""
     for path in sorted(product.glob("*.json")) if product.is_dir() else ():
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(document, dict) and "stac_version" in document and "assets" in document:
-            return True
-    return False
+            return document
+    return None
 
 
 def validate_level1(
@@ -94,6 +98,44 @@ def validate_surface(folder: Path, *, digest: str | None = None, pages: Pages | 
     item, sensor = read_item(folder)
     facts = surface_facts(FinishedProduct(folder, item, sensor, digest, _schema_error(item)))
     return Validated(facts, _judged(facts, pages))
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a map should be, as far as somebody knows; what is None is not judged."""
+
+    digest: str | None = None
+    """What its Item must say."""
+    source: str | None = None
+    """Digest of the surface product it must be made of."""
+    surface: SurfaceEvidence | None = None
+    """That surface product."""
+
+
+def validate_map(folder: Path, *, expected: Expected | None = None, pages: Pages | None = None) -> Validated:
+    """The verdict on a finished map, of land cover or of objects.
+
+    Args:
+        folder: Holds the Item and its assets.
+        expected: What it should be.
+        pages: Where Data Docs go; none are made when None.
+
+    Raises:
+        ConfigError: No map is there.
+    """
+    known = expected or Expected()
+    item, sensor = read_map_item(folder)
+    made = FinishedMap(folder, item, sensor, known.digest, known.source, _schema_error(item), known.surface)
+    facts = cover_facts(made) if is_cover(item) else object_facts(made)
+    return Validated(facts, _judged(facts, pages))
+
+
+def _beside(folder: Path, item: Json) -> SurfaceEvidence | None:
+    """The surface product of a map, where it lies in the folder beside it; None elsewhere."""
+    name = Path(str(item["properties"]["undersky:surface"].get("id"))).name
+    beside = folder.resolve().parent / name
+    surface = item_in(beside)
+    return None if surface is None or surface.get("id") != name else SurfaceEvidence(surface, beside)
 
 
 def _judged(facts: Facts, pages: Pages | None) -> Verdict:

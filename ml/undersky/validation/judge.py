@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from undersky.validation import level1, surface
+from undersky.validation import cover, level1, objects, surface
 from undersky.validation.pages import finished_pages
 from undersky.validation.rules import Facts, Failure, Row, Rule, Severity, Verdict
 
@@ -42,7 +42,13 @@ if TYPE_CHECKING:
     from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
     from great_expectations.expectations.expectation import Expectation
 
-RULES: Mapping[str, tuple[Rule, ...]] = {"level-1": level1.RULES, "surface": surface.RULES}
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "level-1": level1.RULES,
+    "surface": surface.RULES,
+    "map": cover.RULES,
+    "objects": objects.RULES,
+}
+"""By level."""
 
 DOCS_VERSION = str(gx.__version__)
 """Whose pages these are: their styles differ from version to version."""

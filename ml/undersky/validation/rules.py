@@ -68,7 +68,7 @@ class Facts:
     """What is known of one product."""
 
     level: str
-    """`level-1` or `surface`."""
+    """`level-1`, `surface`, `map` or `objects`."""
     family: Family
     """Which suites judge it."""
     label: str

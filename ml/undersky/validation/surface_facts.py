@@ -14,15 +14,14 @@ from undersky.bands import SENSORS, Sensor
 from undersky.errors import ConfigError
 from undersky.grid import Floats
 from undersky.raster import encoding as enc
-from undersky.raster.cog import BLOCK, read_reduced
-from undersky.raster.commit import sha256_of
+from undersky.raster.cog import read_reduced
 from undersky.raster.encoding import Layer
+from undersky.validation.files import GDAL_OPTIONS, file_facts, layer_facts, name_of, number
 from undersky.validation.rules import Facts, Family, Row
 
 LOOK_SIDE = 686
 """Pixels a side of the look, at most: an overview of a full tile."""
 _NAN = float("nan")
-_SHA2_256 = "1220"
 _NEGATIVE = -0.02
 _MEDIAN = {"reflectance": "p50", "uncertainty": "median_uncertainty"}
 
@@ -102,56 +101,26 @@ def _scene_facts(product: FinishedProduct, bands: list[Row], layers: tuple[Layer
         "bytes": float(sum(float(row["bytes"] or 0.0) for row in bands)),
         "valid_percent": round(100.0 - min(nodata, default=100.0), 4),
         "nodata_spread_percent": round(max(nodata, default=0.0) - min(nodata, default=0.0), 4),
-        "cloud_percent": _number(quality.get("cloud")),
-        "fallback_percent": _number(quality.get("fallback")),
-        "outside_percent": _number(quality.get("outside_tables")),
-        "aot_550": next((_number(row.get("mean")) for row in bands if row["band"] == enc.AOT.key), _NAN),
+        "cloud_percent": number(quality.get("cloud")),
+        "fallback_percent": number(quality.get("fallback")),
+        "outside_percent": number(quality.get("outside_tables")),
+        "aot_550": next((number(row.get("mean")) for row in bands if row["band"] == enc.AOT.key), _NAN),
     }
-
-
-def _number(value: object) -> float:
-    return round(float(value), 4) if isinstance(value, int | float) else _NAN
 
 
 def _asset_facts(product: FinishedProduct, layer: Layer, looks: dict[str, Floats]) -> dict[str, Any]:
     """Of one layer: its file against the Item, and how it is stored; its look is added to `looks`."""
-    asset = product.item["assets"][layer.key]
-    row = _file_facts(product.folder, layer.key, asset)
-    row |= {"kind": _kind(layer), "opens": None, "is_cog": None, "encoding_agrees": None, "grid_agrees": None}
-    if not row["is_there"]:
+    row = {**layer_facts(product.folder, product.item, layer), "kind": _kind(layer)}
+    if not row["opens"]:
         return row
-    path = product.folder / _name(asset)
+    path = product.folder / name_of(product.item["assets"][layer.key])
+    side = tuple(min(int(size), LOOK_SIDE) for size in (row["rows"], row["cols"]))
     try:
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
-            with rasterio.open(path, driver="GTiff") as dataset:
-                row |= _header_facts(dataset, layer, asset, product.item["properties"].get("proj:code"))
-                shape = tuple(min(size, LOOK_SIDE) for size in dataset.shape)
-            looks[layer.key] = read_reduced(path, layer=layer, shape=(shape[0], shape[1]))
+        with rasterio.Env(**GDAL_OPTIONS):
+            looks[layer.key] = read_reduced(path, layer=layer, shape=(side[0], side[1]))
     except (RasterioError, OSError, ValueError):
         row["opens"] = False
-        looks.pop(layer.key, None)
     return row
-
-
-def _file_facts(folder: Path, key: str, asset: Json) -> dict[str, Any]:
-    """Of one file: is it there, and is it the one the Item describes."""
-    path, declared = folder / _name(asset), asset.get("file:size")
-    is_there = path.is_file()
-    size = float(path.stat().st_size) if is_there else _NAN
-    agrees = is_there and size == declared
-    return {
-        "band": key,
-        "is_there": is_there,
-        "bytes": size,
-        "declared_bytes": float(declared) if isinstance(declared, int) else _NAN,
-        "size_agrees": agrees if is_there else None,
-        "checksum_agrees": _SHA2_256 + sha256_of(path) == asset.get("file:checksum") if agrees else None,
-    }
-
-
-def _name(asset: Json) -> str:
-    """The file's own name: whatever a link says, only files of the folder are looked at."""
-    return Path(str(asset.get("href", ""))).name or "-"
 
 
 def _kind(layer: Layer) -> str:
@@ -159,44 +128,6 @@ def _kind(layer: Layer) -> str:
         if kind in layer.roles:
             return kind
     return "data"
-
-
-def _header_facts(dataset: Any, layer: Layer, asset: Json, code: object) -> dict[str, Any]:
-    error = _cog_error(dataset)
-    transform = [float(value) for value in tuple(dataset.transform)[:6]]
-    declared = [float(value) for value in asset.get("proj:transform", [])][:6]
-    crs = dataset.crs.to_epsg() if dataset.crs else None
-    same = len(declared) == 6 and np.allclose(transform, declared, rtol=0.0, atol=1e-6)
-    return {
-        "opens": True,
-        "is_cog": error is None,
-        "cog_error": error or "",
-        "dtype": str(dataset.dtypes[0]),
-        "nodata": "none" if dataset.nodata is None else f"{dataset.nodata:g}",
-        "encoding_agrees": dataset.dtypes[0] == layer.dtype and dataset.nodata == layer.nodata,
-        "rows": float(dataset.height),
-        "cols": float(dataset.width),
-        "resolution_m": float(dataset.transform.a),
-        "grid_agrees": bool(
-            same and list(dataset.shape) == asset.get("proj:shape") and f"EPSG:{crs}" == code
-        ),
-        "grid": f"EPSG:{crs} {transform} {dataset.shape}",
-    }
-
-
-def _cog_error(dataset: Any) -> str | None:
-    """What keeps the file from being a COG; None where nothing does.
-
-    Source: OGC 21-026, Cloud Optimized GeoTIFF: tiles and reduced resolutions. The order of its bytes is
-    GDAL's to keep, which says so in the file.
-    """
-    if max(dataset.shape) > BLOCK and not dataset.overviews(1):
-        return "it has no overviews"
-    if max(dataset.shape) > BLOCK and dataset.block_shapes[0] != (BLOCK, BLOCK):
-        return f"its blocks are {dataset.block_shapes[0]}"
-    if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG":
-        return "it was written or changed by something that does not keep the layout"
-    return None
 
 
 def _shared_grids(rows: Iterable[Json]) -> dict[str, bool | None]:
@@ -258,4 +189,4 @@ def _median_of(layer: Layer, kind: str) -> str:
 def _other_files(product: FinishedProduct, known: Mapping[str, Layer]) -> list[dict[str, Any]]:
     """Of assets that are no layer: the thumbnail."""
     others = {key: asset for key, asset in product.item["assets"].items() if key not in known}
-    return [{**_file_facts(product.folder, key, asset), "kind": "other"} for key, asset in others.items()]
+    return [{**file_facts(product.folder, key, asset), "kind": "other"} for key, asset in others.items()]
