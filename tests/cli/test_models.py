@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from fixtures_registry import a_verdict
 from fixtures_shelf import Shelf, a_package, a_version
 from undersky.cli import main
-from undersky.judgement import Finding, GateOutcome
+from undersky.judgement import Finding, GateOutcome, Verdict
 from undersky.services.ledger import Ledger
 from undersky.services.store import Store
+from undersky.stages.judge import FirstOptions
 
 Say = Callable[..., tuple[int, dict[str, object]]]
 
@@ -199,9 +202,41 @@ def test_one_version_is_shown_with_judgement_and_verdict(shelf, ledger: Ledger, 
 def test_bootstrap_says_so_where_something_is_released(shelf, ledger, run, say, tmp_path) -> None:
     a_version(shelf, tmp_path, "network-1")
     say("promote", "1")
-    code, found = say("bootstrap", "--suite", "no such suite: nothing is evaluated")
-    assert (code, found["changed"], found["label"]) == (0, False, "network-1")
-    assert "nothing was changed" in run("model", "bootstrap")[1]
+    code, found = say("bootstrap", "correction", "--suite", "no such suite: nothing is evaluated")
+    [only] = found["models"]
+    assert (code, only["model"], only["changed"], only["label"]) == (0, "correction", False, "network-1")
+    assert "nothing was changed" in run("model", "bootstrap", "correction")[1]
+
+
+def test_bootstrap_releases_every_kind_in_the_order_of_the_flow(
+    shelf, ledger: Ledger, say, monkeypatch, tmp_path
+) -> None:
+    kinds = ["correction", "quality", "landcover", "vessels"]
+    packages = {kind: a_package(tmp_path, f"{kind}-1", name=kind) for kind in kinds}
+
+    def judge(options: FirstOptions) -> tuple[Verdict, str]:
+        package = packages[str(options.model or "correction")]
+        return a_verdict(package.name, package.digest, package.version, via="bootstrap"), "| tables |"
+
+    def folder(options: FirstOptions) -> Path:
+        return tmp_path / f"{options.model or 'correction'}-1"
+
+    monkeypatch.setattr("undersky.stages.judge.judge", judge)
+    monkeypatch.setattr("undersky.stages.judge.judged_folder", folder)
+    code, found = say("bootstrap", "--limit", "2")
+    assert code == 0
+    assert [(each["model"], each["changed"]) for each in found["models"]] == [(k, True) for k in kinds]
+    record = ledger.release()
+    assert record is not None
+    assert {model.name for model in record.release.models} == set(kinds)
+    assert [each["changed"] for each in say("bootstrap")[1]["models"]] == [False] * 4
+
+
+def test_a_package_of_another_kind_than_was_named_is_refused(shelf, ledger, say, tmp_path) -> None:
+    a_package(tmp_path, "own-1", name="vessels")
+    code, error = say("bootstrap", "landcover", "--model", tmp_path / "own-1")
+    assert code == 2
+    assert "is a package of vessels, and landcover was named" in error["error"]["message"]
 
 
 def test_submitted_weights_tell_how_to_go_on(store: Store, run, say: Say, tmp_path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 sys.path.insert(0, str(Path(__file__).parent))
 from orders import Works
 

@@ -2,15 +2,19 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 from orders import MINIATURE, Works, as_champion, put_shipped
 from pydantic import SecretStr
+from small_maps import untrained
 
+from fixtures_shelf import a_package
 from undersky.errors import ConfigError, DataError, Reason
+from undersky.evaluation.evaluating import EVALUATORS
 from undersky.judgement import Judgement
-from undersky.refs import Begin, ReleaseStage
+from undersky.refs import Begin, PackageRef, ReleaseOrder, ReleaseSet, ReleaseStage
 
 DATASET, TRAIN, EVALUATE = ReleaseStage
 
@@ -44,6 +48,50 @@ def test_it_leaves_judgement_evidence_slices_and_a_page_that_anybody_may_read(wo
     assert judgement.candidate_label in page
     assert done.mlflow_run is None
     assert works.run(EVALUATE, works.store.href("releases/one/order.json")) == done
+
+
+def test_the_champions_downstream_are_tried_on_what_it_makes(works: Works, tmp_path: Path) -> None:
+    package = untrained(tmp_path / "cover", "landcover")
+    for path in (tmp_path / "cover").iterdir():
+        works.store.put_file(f"models/landcover/1/{path.name}", path)
+    order = _order(works, scenes=1)
+    cover = PackageRef(
+        name="landcover",
+        label=package.version,
+        digest=package.digest,
+        href=works.store.href("models/landcover/1"),
+    )
+    champions = (works.store.get_json("releases/one/order.json", ReleaseOrder).champion, as_champion(cover))
+    release = ReleaseSet(digest="d" * 64, models=tuple(model for model in champions if model is not None))
+    works.store.put_json("releases/one/release.json", release)
+    judgement = works.store.get_json(works.run(EVALUATE, order).judgement, Judgement)
+    assert judgement.downstream == {"landcover": package.digest}
+    assert judgement.scenes == {"direct-6s": 1, "downstream": 1}
+    slices = works.store.get("releases/one/slices.csv").decode()
+    assert "downstream,downstream,landcover,f1_percent,1," in slices
+
+
+def test_two_maps_are_held_against_each_other_in_the_same_way(
+    works: Works, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setitem(EVALUATORS, "landcover", ("map_scores", "evaluate"))
+    refs = {}
+    for name, right in (("new", 0.9), ("old", 0.8)):
+        package = a_package(tmp_path, name, name="landcover", right=right)
+        where = f"models/landcover/{name}"
+        for path in (tmp_path / name).iterdir():
+            works.store.put_file(f"{where}/{path.name}", path)
+        refs[name] = PackageRef(
+            name="landcover", label=name, digest=package.digest, href=works.store.href(where)
+        )
+    order = works.order(
+        model="landcover", begin=Begin.EVALUATE, weights=refs["new"], champion=as_champion(refs["old"])
+    )
+    done = works.run(EVALUATE, order)
+    judgement = works.store.get_json(done.judgement, Judgement)
+    assert (judgement.model, judgement.candidate_label) == ("landcover", "new")
+    assert b'id="scenes-9"' in works.store.get(works.store.key(done.page))
+    assert {facts["suite"] for event, facts in works.told if event == "comparing"} == {"mapping"}
 
 
 def test_without_a_champion_there_is_nothing_to_hold_it_against(works: Works) -> None:

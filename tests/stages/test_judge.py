@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from fixtures_shelf import a_package
 from undersky.datasets.suites import load_suite
 from undersky.errors import ConfigError, DataError
+from undersky.evaluation.evaluating import EVALUATORS
 from undersky.models.package import load_package, shipped
-from undersky.stages.judge import DECISION, FirstOptions, _limited, judge
+from undersky.stages.judge import DECISION, FirstOptions, _limited, judge, judged_model
 
 OPTIONS = FirstOptions(by="test", limit=2, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
 PACKAGE = load_package(shipped("learned"))
@@ -57,3 +59,21 @@ def test_an_unknown_suite_and_a_folder_that_is_no_package_are_refused(tmp_path):
         judge(replace(OPTIONS, suite="unknown"))
     with pytest.raises(DataError, match="refused"):
         judge(replace(OPTIONS, model=tmp_path))
+
+
+def test_a_map_model_is_judged_on_its_simulated_suite(tmp_path, monkeypatch):
+    monkeypatch.setitem(EVALUATORS, "landcover", ("map_scores", "evaluate"))
+    package = a_package(tmp_path, "cover-1", name="landcover", right=0.9)
+    said, report = judge(replace(OPTIONS, model=tmp_path / "cover-1", limit=6))
+    assert (said.name, said.package, said.decision) == ("landcover", package.digest, DECISION)
+    assert said.scenes == {"simulated": 6}
+    assert said.metrics["simulated"]["accuracy_percent"] == pytest.approx(90.0)
+    assert len(said.suites["simulated"]) == 64
+    assert report == "| tables |\n"
+
+
+def test_a_package_of_a_model_that_nobody_knows_is_refused(tmp_path):
+    a_package(tmp_path, "rain-1", name="rain")
+    with pytest.raises(ConfigError, match="there are correction quality landcover vessels"):
+        judge(replace(OPTIONS, model=tmp_path / "rain-1"))
+    assert judged_model(tmp_path / "rain-1") == "rain"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from undersky.cli.first_models import add_bootstrap
 from undersky.cli.outcome import Outcome, add_verb, jsonable, progress, table
 from undersky.errors import ConfigError
 from undersky.refs import ReleaseStage
@@ -30,32 +31,13 @@ def add_verbs(group: "Verbs") -> None:
     summary = "Models: what is released, what waits for a person, and what people decide."
     parser = group.add_parser("model", help=summary, description=summary)
     inner = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    _add_bootstrap(inner)
+    add_bootstrap(inner)
     _add_submit(inner)
     _add_looks(inner)
     _add_compare(inner)
     _add_decisions(inner)
     _add_rollback(inner)
     _add_stage(inner)
-
-
-def _add_bootstrap(inner: "Verbs") -> None:
-    boot = add_verb(
-        inner,
-        "bootstrap",
-        bootstrap,
-        summary="Release the shipped model, with its verdict, where none was ever released.",
-        example="undersky model bootstrap",
-    )
-    boot.add_argument(
-        "--suite", default="direct-6s", help="frozen suite it is evaluated on (default direct-6s)"
-    )
-    boot.add_argument(
-        "--model", default="learned", help="`learned` (default), `physics`, or the folder of a model package"
-    )
-    boot.add_argument(
-        "--limit", type=int, metavar="N", help="scenes of the suite, evenly spread (default all)"
-    )
 
 
 def _add_submit(inner: "Verbs") -> None:
@@ -104,7 +86,7 @@ def _add_compare(inner: "Verbs") -> None:
         example="undersky model compare trained/default learned --scenes 40 --report out",
     )
     parser.add_argument("candidate", help="folder of a package, or a shipped one by its name")
-    parser.add_argument("champion", nargs="?", default="learned", help="the same (default learned)")
+    parser.add_argument("champion", nargs="?", help="the same (default: the shipped one of its kind)")
     parser.add_argument("--suite", action="append", metavar="NAME", help="repeatable (default: the gate's)")
     parser.add_argument("--scenes", type=int, metavar="N", help="of each suite, evenly spread (default all)")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write DIR/index.html")
@@ -152,46 +134,6 @@ def _add_stage(inner: "Verbs") -> None:
     )
     parser.add_argument("stage", choices=[each.value for each in ReleaseStage])
     parser.add_argument("href", help="address of the order.json that the DAG model_release laid down")
-
-
-def bootstrap(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:
-    """`undersky model bootstrap`."""
-    from undersky.cli.person import person  # noqa: PLC0415  they load what others don't
-    from undersky.flow.bootstrap import FirstJudged  # noqa: PLC0415
-    from undersky.flow.bootstrap import bootstrap as begin  # noqa: PLC0415
-    from undersky.services.opened import open_ledger, open_registry, open_store  # noqa: PLC0415
-
-    by = person()
-    with progress(screen, "evaluating") as told:
-
-        def judged() -> FirstJudged:
-            from undersky.stages.judge import FirstOptions, judge, judged_folder  # noqa: PLC0415  loads torch
-
-            options = FirstOptions(
-                by=by.run,
-                suite=arguments.suite,
-                limit=arguments.limit,
-                model=arguments.model,
-                workers=settings.threads,
-                progress=told,
-            )
-            return FirstJudged(judged_folder(options), *judge(options))
-
-        registry = open_registry(settings, "release")
-        with closing(open_ledger(settings)) as ledger:
-            done = begin(registry, ledger, open_store(settings), MODEL, judge=judged, by=by)
-    champion = done.champion
-    result = {
-        "model": champion.name,
-        "version": champion.version,
-        "label": champion.label,
-        "digest": champion.digest,
-        "changed": done.changed,
-        "page": champion.page,
-        "sentence": done.sentence,
-        "metrics": done.verdict.metrics if done.verdict is not None else None,
-    }
-    return Outcome(jsonable(result), _says(done.sentence, champion.page))
 
 
 def submit(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:  # noqa: ARG001

@@ -13,11 +13,10 @@ from undersky.evaluation import figures
 from undersky.evaluation.evidence import METRICS
 from undersky.evaluation.interval_bar import interval_bar
 from undersky.evaluation.page import document, folded
-from undersky.evaluation.review import Swipe
+from undersky.evaluation.review import REFLECTANCE, Swipe, Telling
 from undersky.evaluation.tables import cell
 from undersky.evaluation.wording import difference_words, slice_words
 from undersky.judgement import Finding, GateOutcome, Judgement
-from undersky.raster.browse import DIFFERENCE_END
 
 _STYLE, _SCRIPT = (Path(__file__).with_name(name) for name in ("comparison.css", "comparison.js"))
 _WORDS = {
@@ -31,19 +30,26 @@ _OPEN = 12
 _HEAD = ("", "slice", "metric", "scenes", "candidate", "champion", "difference", "interval")
 
 
-def comparison_page(judgement: Judgement, *, review: Sequence[Swipe], worst: Sequence[Swipe]) -> str:
+def comparison_page(
+    judgement: Judgement,
+    *,
+    review: Sequence[Swipe],
+    worst: Sequence[Swipe],
+    telling: Telling = REFLECTANCE,
+) -> str:
     """The page that a person reads before answering.
 
     Args:
         judgement: What the gate says.
         review: The scenes of every review.
         worst: Where the candidate loses most, the worst first.
+        telling: How the page speaks of these scenes.
     """
     sections = (
         _section("figures", "In figures", _headlines(judgement)),
         _section("findings", "Every rule in every slice, the worst first", _findings(judgement.findings)),
-        _section("scenes", "The scenes of every review", _scenes(review, where="scenes")),
-        _section("worst", "Where the candidate loses most", _worst(worst)),
+        _section("scenes", "The scenes of every review", _scenes(review, telling)),
+        _section("worst", "Where the candidate loses most", _worst(worst, telling)),
         _section("provenance", "What was compared", _provenance(judgement)),
     )
     script = f"<script>{_SCRIPT.read_text(encoding='utf-8')}</script>"
@@ -133,23 +139,25 @@ def _cells(finding: Finding) -> Iterator[str]:
     yield f'<td title="{escape(finding.sentence, quote=True)}">{interval_bar(finding)}</td>'
 
 
-def _scenes(swipes: Sequence[Swipe], *, where: str) -> str:
+def _scenes(swipes: Sequence[Swipe], telling: Telling) -> str:
     lead = (
         "<p>Drag the line, or focus it and use the arrow keys: the champion lies left of it, the candidate "
-        "right. All pictures have one fixed stretch. Differences are of the blue band:</p>"
-        f'<p class="key">darker by {DIFFERENCE_END:g} <i></i> brighter by {DIFFERENCE_END:g} and more</p>'
+        f"right. {telling.pictures}</p>{telling.key}"
     )
-    return lead + "".join(_swipe(swipe, f"{where}-{number}") for number, swipe in enumerate(swipes))
+    return lead + "".join(
+        _swipe(swipe, f"scenes-{number}", telling.metric) for number, swipe in enumerate(swipes)
+    )
 
 
-def _worst(swipes: Sequence[Swipe]) -> str:
+def _worst(swipes: Sequence[Swipe], telling: Telling) -> str:
     if not swipes:
-        return "<p>In no scene does the candidate have fewer pixels in spec than the champion.</p>"
-    lead = "<p>The scenes where the candidate's share in spec falls most below the champion's.</p>"
-    return lead + "".join(_swipe(swipe, f"worst-{number}") for number, swipe in enumerate(swipes))
+        return f"<p>{telling.nowhere}</p>"
+    return f"<p>{telling.worst}</p>" + "".join(
+        _swipe(swipe, f"worst-{number}", telling.metric) for number, swipe in enumerate(swipes)
+    )
 
 
-def _swipe(swipe: Swipe, anchor: str) -> str:
+def _swipe(swipe: Swipe, anchor: str, metric: str) -> str:
     panels = "".join(
         f'<figure><img src="{figures.picture(panel)}" alt="{escape(name, quote=True)}">'
         f"<figcaption>{escape(name)}</figcaption></figure>"
@@ -157,8 +165,8 @@ def _swipe(swipe: Swipe, anchor: str) -> str:
     )
     mine, theirs = (f"{cell(share, 1)} %" for share in (swipe.candidate_percent, swipe.champion_percent))
     return (
-        f'<article id="{anchor}"><h4>{escape(swipe.title)} <span>in spec: candidate {mine}, champion {theirs}'
-        f'</span></h4><div class="scene"><div class="swipe">'
+        f'<article id="{anchor}"><h4>{escape(swipe.title)} <span>{escape(metric)}: candidate {mine}, '
+        f'champion {theirs}</span></h4><div class="scene"><div class="swipe">'
         f'<img src="{figures.picture(swipe.champion)}" alt="champion">'
         f'<img class="over" src="{figures.picture(swipe.candidate)}" alt="candidate">'
         '<input type="range" min="0" max="100" step="0.5" value="50" aria-label="champion left, candidate '

@@ -74,9 +74,19 @@ METRICS: Mapping[str, Metric] = {
         Metric("rmse", "RMSE", "", "lower", root=True),
         Metric("bias", "bias", "", "lower"),
         Metric("answered_percent", "answered", "%", "higher"),
+        Metric("iou_percent", "IoU", "%", "higher"),
+        Metric("f1_percent", "F1", "%", "higher"),
+        Metric("accuracy_percent", "accuracy", "%", "higher"),
+        Metric("precision_percent", "precision", "%", "higher"),
+        Metric("recall_percent", "recall", "%", "higher"),
+        Metric("calibration_gap", "calibration gap", "", "lower"),
     )
 }
-"""Every metric that a rule may name: the share in spec, the error, its mean, the share of pixels answered."""
+"""Every metric that a rule may name.
+
+Of reflectance: the share in spec, the error, its mean, the share of pixels answered. Of maps: intersection
+over union, F1, right of all labelled, right of all found, found of all there, mean confidence less accuracy.
+"""
 
 DIMENSIONS: Mapping[str, str] = {
     "all": "all scenes",
@@ -87,8 +97,19 @@ DIMENSIONS: Mapping[str, str] = {
     "surface": "surface",
     "band": "band",
     "part": "part",
+    "class": "class",
+    "season": "season",
+    "pixel": "pixel",
+    "length": "length",
+    "chip": "chip",
+    "port": "port",
+    "block": "block",
+    "downstream": "on its output:",
 }
-"""Every dimension that a rule may name, in words; `part` is a slice of the suite of its own."""
+"""Every dimension that a rule may name, in words.
+
+`part` is a slice of the suite of its own; `downstream` is what another model makes of this one's output.
+"""
 
 
 @dataclass(frozen=True, slots=True)

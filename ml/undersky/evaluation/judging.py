@@ -84,7 +84,7 @@ def judge(gate: Gate, candidate: Sequence[Row], champion: Sequence[Row], *, iden
         sentence=judgement_sentence(outcome, [one.finding for one in found], waiting=len(waiting)),
         findings=tuple(one.finding for one in found),
         suites=dict(identity.suites),
-        scenes=_counted(candidate),
+        scenes=scene_counts(candidate),
         metrics=_headline(mine),
         champion_metrics=_headline(theirs),
         code_version=__version__,
@@ -137,13 +137,14 @@ def _finding(gate: Gate, rule: Rule, key: Slice, sides: tuple[Sums, Sums]) -> Fi
     metric, (mine, theirs) = METRICS[name], sides
     here, there = (pooled(name, side) for side in sides)
     low, high = _interval(gate, metric, mine, theirs)
-    enough = len(mine) >= gate.needed(rule)
+    scenes = sum(bool(mine[scene][1] or theirs[scene][1]) for scene in mine)
+    enough = scenes >= gate.needed(rule)
     found = Finding(
         suite=suite,
         dimension=dimension,
         value=value,
         metric=name,
-        scenes=len(mine),
+        scenes=scenes,
         tolerance=rule.tolerance,
         outcome=_outcome(low, high, tolerance=rule.tolerance, enough=enough),
         candidate=_known(here),
@@ -219,11 +220,17 @@ def _worst_first(one: _Found) -> tuple[int, bool, float, str, str, str, str]:
     )
 
 
-def _counted(rows: Sequence[Row]) -> dict[str, int]:
+def scene_counts(rows: Sequence[Row]) -> dict[str, int]:
+    """Suite to the number of its scenes."""
     scenes: dict[str, set[str]] = {}
     for row in rows:
         scenes.setdefault(row.suite, set()).add(row.scene)
     return {suite: len(found) for suite, found in scenes.items()}
+
+
+def headlines(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Suite to every metric over all its main scenes; one of nothing is left out."""
+    return _headline(sliced(rows))
 
 
 def _headline(slices: Mapping[Slice, Sums]) -> dict[str, dict[str, float]]:

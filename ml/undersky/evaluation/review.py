@@ -18,7 +18,7 @@ from undersky.evaluation.metrics import Tally, specification
 from undersky.evaluation.score import Score, cover_tallies, scored
 from undersky.evaluation.seen import AnyScene, Seen, look
 from undersky.grid import Floats
-from undersky.raster.browse import Picture, difference, true_colour
+from undersky.raster.browse import DIFFERENCE_END, Picture, difference, true_colour
 
 _COLOURS = ("red", "green", "blue")
 _MORE, _FEWER = (47, 143, 91), (192, 57, 43)
@@ -33,15 +33,41 @@ class Swipe:
     title: str
     """The scene in words."""
     candidate_percent: float
-    """The candidate's pixels in spec."""
+    """The candidate's figure: its pixels in spec, its F1."""
     champion_percent: float
     """The champion's."""
     candidate: Picture
-    """Its true colours, (y, x, 3)."""
+    """Its true colours, or its map in the colours of the classes, (y, x, 3)."""
     champion: Picture
     """The same."""
     panels: Mapping[str, Picture]
-    """Caption to picture: above the sky, the truth, who is in spec where, differences of the blue band."""
+    """Caption to picture: what was seen, the truth, who is right where, differences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How a review page speaks of its scenes."""
+
+    metric: str
+    """What the percentages beside a scene are: `in spec`."""
+    pictures: str
+    """A sentence on how the pictures are drawn."""
+    key: str
+    """What the colours mean, HTML."""
+    worst: str
+    """What the worst scenes are the worst in."""
+    nowhere: str
+    """Said where the candidate loses in no scene."""
+
+
+REFLECTANCE = Telling(
+    metric="in spec",
+    pictures="All pictures have one fixed stretch. Differences are of the blue band:",
+    key=f'<p class="key">darker by {DIFFERENCE_END:g} <i></i> brighter by {DIFFERENCE_END:g} and more</p>',
+    worst="The scenes where the candidate's share in spec falls most below the champion's.",
+    nowhere="In no scene does the candidate have fewer pixels in spec than the champion.",
+)
+"""Of corrections."""
 
 
 def review_scenes(suite: Suite | Folder, count: int = 10) -> tuple[AnyScene, ...]:

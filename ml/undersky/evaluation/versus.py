@@ -4,7 +4,7 @@ suites --score_suite, both at once--> Score, Score --rows_of--> rows --judge--> 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from undersky.datasets.folders import Folder
 from undersky.datasets.suites import Suite
@@ -36,12 +36,12 @@ class Comparison:
 
     judgement: Judgement
     """What the gate says."""
-    scores: Mapping[str, Sides]
-    """By suite."""
     candidate: tuple[Row, ...]
     """Evidence of all suites."""
     champion: tuple[Row, ...]
     """The same."""
+    scores: Mapping[str, Sides] = field(default_factory=dict)
+    """By suite; none of maps, whose evidence is their rows."""
 
     def table(self) -> bytes:
         """The evidence of both as Parquet: every figure of the judgement can be computed again from it."""
@@ -61,6 +61,7 @@ def compare_on(
     identity: Identity,
     workers: int = 1,
     progress: Callable[[float, str], None] | None = None,
+    further: tuple[Sequence[Row], Sequence[Row]] = ((), ()),
 ) -> Comparison:
     """Both models on the same pixels of every suite, judged by the gate; `workers` changes no figure.
 
@@ -72,6 +73,7 @@ def compare_on(
         identity: Digests, labels and suites, for the judgement.
         workers: Processes.
         progress: Told the done fraction of each suite, 0 .. 1, and its name.
+        further: Evidence beside the suites, the candidate's and the champion's: what others make of theirs.
 
     Raises:
         ConfigError: No suite, or two of one name.
@@ -85,10 +87,10 @@ def compare_on(
         for suite, tell in ((suite, _teller(suite.name, progress)) for suite in suites)
     }
     mine, theirs = (
-        tuple(row for name, sides in scores.items() for row in rows_of(name, getattr(sides, side)))
-        for side in (CANDIDATE, CHAMPION)
+        (*(row for name, sides in scores.items() for row in rows_of(name, getattr(sides, side))), *more)
+        for side, more in zip((CANDIDATE, CHAMPION), further, strict=True)
     )
-    return Comparison(judge(gate, mine, theirs, identity=identity), scores, mine, theirs)
+    return Comparison(judge(gate, mine, theirs, identity=identity), mine, theirs, scores)
 
 
 def _teller(name: str, progress: Callable[[float, str], None] | None) -> Callable[[int, int], None]:

@@ -1,80 +1,53 @@
 """Two packages held against each other: the same scenes, the gate, the page that a person reads.
 
-candidate, champion --every suite of the gate--> scores --> judgement, slices, page
+candidate, champion --by what they are for--> corrections, maps --> judgement, slices, page
 """
 
-import hashlib
-from base64 import b64decode
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
-from undersky.datasets.suites import DATA, Suite, load_suite
+from undersky.datasets.suites import DATA
 from undersky.errors import ConfigError
-from undersky.evaluation.comparison import comparison_page
-from undersky.evaluation.correctors import ModelCorrector
+from undersky.evaluation.evaluating import CORRECTION, EVALUATORS, SHIPPED
 from undersky.evaluation.gate import Gate, load_gate
-from undersky.evaluation.judging import Identity
-from undersky.evaluation.review import review_scenes, swipes, worst_scenes
-from undersky.evaluation.versus import Comparison, compare_on
-from undersky.inference.air import one_thread
+from undersky.evaluation.versus import Comparison
 from undersky.judgement import Judgement
 from undersky.models.package import ModelPackage, load_package, package_folder
+from undersky.release.corrections import hold_corrections
+from undersky.release.maps import hold_maps
 from undersky.training.task import Progress
 
-EVALUATED = ("correction",)
+EVALUATED = (CORRECTION, *EVALUATORS)
 """Models that can be evaluated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Protocol):
     """A candidate beside the champion."""
 
-    comparison: Comparison
-    suites: tuple[Suite, ...]
-    """What was evaluated: whole suites, or some scenes of each."""
-    whole: tuple[Suite, ...]
-    """The suites as they are frozen: what every review shows is chosen from these."""
-    candidate: ModelCorrector
-    champion: ModelCorrector
+    @property
+    def comparison(self) -> Comparison:
+        """Judgement and evidence."""
 
     @property
     def judgement(self) -> Judgement:
         """What the gate says."""
-        return self.comparison.judgement
 
     def figures(self) -> dict[str, bytes]:
-        """Path to PNG: both by optical depth on the first suite, the candidate's scatter and sigma."""
-        from undersky.evaluation import figures  # noqa: PLC0415  loads matplotlib
-
-        sides = self.comparison.scores[self.suites[0].name]
-        counted = sides.candidate.histograms
-        drawn = {"by-aod": figures.by_aot_figure([sides.candidate, sides.champion])}
-        if counted.scatter:
-            drawn["scatter"] = figures.scatter_figure(counted.scatter, reference="true")
-        if counted.ratios:
-            drawn["reliability"] = figures.reliability_figure(counted)
-        return {f"figures/{name}.png": b64decode(uri.partition(",")[2]) for name, uri in drawn.items()}
+        """Path to PNG, for the registry's run."""
 
     def page(self) -> str:
-        """The review page: ten scenes of the first suite, the same in every review, and the worst ones."""
-        sides = self.comparison.scores[self.suites[0].name]
-        shown = review_scenes(self.whole[0])
-        worst = worst_scenes(self.suites[0], sides.candidate, sides.champion)
-        with one_thread():
-            return comparison_page(
-                self.judgement,
-                review=tuple(swipes(shown, self.candidate, self.champion)),
-                worst=tuple(swipes(worst, self.candidate, self.champion)),
-            )
+        """The review page, HTML."""
 
 
 def hold_against(
     candidate: str | Path,
-    champion: str | Path,
+    champion: str | Path | None = None,
     *,
     suites: tuple[str, ...] = (),
     scenes: int | None = None,
     workers: int = 1,
+    others: Mapping[str, Path] | None = None,
     progress: Progress | None = None,
     suites_folder: Path = DATA,
 ) -> Held:
@@ -82,34 +55,34 @@ def hold_against(
 
     Args:
         candidate: Folder of a package, or a shipped one by its name.
-        champion: The same.
-        suites: Frozen suites; those that the gate names when empty.
+        champion: The same; the shipped one of its kind when None.
+        suites: Those that the gate names when empty.
         scenes: Of each suite, evenly spread; all when None.
-        workers: Processes; no figure depends on it.
+        workers: Processes of a correction's evaluation; no figure depends on it.
+        others: Model to folder of the champion of every other model: those that work on what this one makes
+            are looked at on both.
         progress: Told the done fraction of each suite.
-        suites_folder: Where they lie.
+        suites_folder: Where the frozen suites of corrections lie.
 
     Raises:
         ConfigError: An unknown suite, no scene left, or packages of different models.
         DataError: A package is refused.
     """
-    new, old = (load_package(package_folder(name)) for name in (candidate, champion))
-    gate = _gate_for(new, old)
-    whole = tuple(load_suite(name, suites_folder) for name in suites or gate.suites)
-    chosen = tuple(_limited(suite, scenes) for suite in whole)
-    methods = [
-        ModelCorrector(package.version, package_folder(name))
-        for package, name in ((new, candidate), (old, champion))
-    ]
-    identity = Identity(
-        candidate=new.digest,
-        candidate_label=new.version,
-        champion=old.digest,
-        champion_label=old.version,
-        suites={suite.name: _sha256(suites_folder / f"{suite.name}.json") for suite in whole},
-    )
-    found = compare_on(chosen, *methods, gate=gate, identity=identity, workers=workers, progress=progress)
-    return Held(found, chosen, whole, *methods)
+    new = load_package(package_folder(candidate))
+    folders = package_folder(candidate), package_folder(champion or SHIPPED.get(new.name))
+    gate = _gate_for(new, load_package(folders[1]))
+    if gate.model == CORRECTION:
+        return hold_corrections(
+            *folders,
+            gate=gate,
+            suites=suites,
+            scenes=scenes,
+            workers=workers,
+            others=others,
+            progress=progress,
+            suites_folder=suites_folder,
+        )
+    return hold_maps(*folders, gate=gate, suites=suites, scenes=scenes, others=others, progress=progress)
 
 
 def _gate_for(candidate: ModelPackage, champion: ModelPackage) -> Gate:
@@ -119,17 +92,3 @@ def _gate_for(candidate: ModelPackage, champion: ModelPackage) -> Gate:
             f"two of one kind are compared, and there are {' '.join(EVALUATED)}"
         )
     return load_gate(candidate.name)
-
-
-def _limited(suite: Suite, limit: int | None) -> Suite:
-    """The suite with at most that many scenes, evenly spread over it."""
-    if limit is None or limit >= len(suite.scenes):
-        return suite
-    if limit < 1:
-        raise ConfigError(f"{limit} scenes leave nothing to compare: give 1 or more, or leave it out")
-    step = len(suite.scenes) / limit
-    return replace(suite, scenes=tuple(suite.scenes[int(number * step)] for number in range(limit)))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

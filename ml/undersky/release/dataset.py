@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from undersky.batch.scratch import working_folder
+from undersky.errors import ConfigError
 from undersky.refs import DatasetRef, ReleaseOrder
 from undersky.release.folders import find_listing, put_folder
 from undersky.release.recipes import recipe_of
@@ -33,6 +34,7 @@ def make(order: ReleaseOrder, store: "Store", settings: Settings, tell: Callable
     began = time.monotonic()
     with working_folder(settings.scratch) as folder:
         recipe = recipe_of(order, store, folder)
+        need_recipe_for(order, load_recipe(recipe), settings)
         prefix = prefix_of(load_recipe(recipe), settings)
         if prefix is None:
             tell("the recipe's task keeps no dataset: it is read when it trains", recipe=order.recipe)
@@ -48,6 +50,19 @@ def make(order: ReleaseOrder, store: "Store", settings: Settings, tell: Callable
             is_new = False
     seconds = round(time.monotonic() - began, 1)
     return DatasetRef(digest=there.digest, href=store.href(prefix), made=is_new, seconds=seconds)
+
+
+def need_recipe_for(order: ReleaseOrder, recipe: Recipe, settings: Settings) -> None:
+    """The recipe trains the order's model.
+
+    Raises:
+        ConfigError: It trains another, which would be found out only after the training.
+    """
+    model = build_task(recipe, samples=settings.samples).name
+    if model != order.model:
+        raise ConfigError(
+            f"the recipe {recipe.name} trains the model {model}, and {order.model} is wanted: name another"
+        )
 
 
 def prefix_of(recipe: Recipe, settings: Settings) -> str | None:

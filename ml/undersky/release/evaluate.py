@@ -2,19 +2,23 @@
 
 candidates/..., models/... --hold_against--> releases/<run>/{judgement.json, evidence.parquet, slices.csv}
                                          --> reports/releases/<run>/index.html, the registry's run
+
+Models that work on what the candidate makes are tried on it too: the champions of the release set that
+`releases/<run>/release.json` pins.
 """
 
 import csv
 import io
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undersky.batch.scratch import working_folder
 from undersky.errors import ConfigError
 from undersky.judgement import Judgement
 from undersky.models.package import ModelPackage
-from undersky.refs import EvaluatedRef, PackageRef, ReleaseOrder, TrainedRef
+from undersky.refs import EvaluatedRef, PackageRef, ReleaseOrder, ReleaseSet, TrainedRef
 from undersky.release.candidates import get_candidate
 from undersky.release.comparing import Held, hold_against
 from undersky.release.told import tenths
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from undersky.services.registry import TrainingRun
     from undersky.services.store import Store
 
+RELEASE_FILE = "release.json"
+"""Beside the order: the release set of when the run began."""
 MOST_FIGURES = 24
 """Headline figures of a run that an evaluation adds; all else is in its table of slices."""
 _TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "html": "text/html"}
@@ -57,6 +63,7 @@ def evaluate(
             suites=order.suites,
             scenes=order.scenes,
             workers=settings.threads,
+            others=_others(order, store, folder / "others"),
             progress=tenths(lambda at, suite: tell("comparing", suite=suite, percent=round(100 * at))),
         )
         tell("comparing is done", outcome=str(held.judgement.outcome), sentence=held.judgement.sentence)
@@ -65,6 +72,18 @@ def evaluate(
         order, store, held, page, seconds=time.monotonic() - began,
         candidate=candidate, run_id=_told(order, settings, held, page, package=package, trained=trained),
     )  # fmt: skip
+
+
+def _others(order: ReleaseOrder, store: "Store", folder: Path) -> dict[str, Path]:
+    """Model to folder of the champion of every other model of the release set that the run pinned."""
+    pinned = store.find(f"releases/{order.run}/{RELEASE_FILE}")
+    if pinned is None:
+        return {}
+    others = [model for model in ReleaseSet.from_json(pinned).models if model.name != order.model]
+    for model in others:
+        ref = PackageRef(name=model.name, label=model.label, digest=model.digest, href=model.href)
+        get_candidate(store, ref, folder / model.name)
+    return {model.name: folder / model.name for model in others}
 
 
 def _candidate(order: ReleaseOrder, store: "Store") -> tuple[PackageRef, TrainedRef | None]:

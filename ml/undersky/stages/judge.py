@@ -1,6 +1,6 @@
 """`judge`: a package's verdict where there is no champion to hold it against, for `model bootstrap`.
 
-shipped package --score--> figures --> Verdict
+shipped package --score on the suite of its kind--> figures --> Verdict
 """
 
 import hashlib
@@ -14,12 +14,14 @@ from undersky import __version__
 from undersky.datasets.suites import DATA, Suite, load_suite
 from undersky.errors import ConfigError
 from undersky.evaluation.correctors import ModelCorrector
+from undersky.evaluation.evaluating import CORRECTION, EVALUATORS, SHIPPED, evaluate_model
+from undersky.evaluation.judging import headlines, scene_counts
+from undersky.evaluation.maps import MapsOptions
 from undersky.evaluation.report import suite_markdown
 from undersky.evaluation.score import Score, score_suite
 from undersky.judgement import Verdict
-from undersky.models.package import load_package, package_folder
+from undersky.models.package import ModelPackage, load_package, package_folder
 
-MODEL = "correction"
 DECISION = "bootstrap: no champion existed"
 
 
@@ -30,7 +32,7 @@ class FirstOptions:
     by: str
     """Account or person."""
     suite: str = "direct-6s"
-    """Frozen suite."""
+    """Frozen suite of a correction; a map model has one simulated suite."""
     limit: int | None = None
     """Scenes of it that are evaluated, evenly spread; all when None."""
     workers: int = 1
@@ -53,8 +55,10 @@ def judge(options: FirstOptions) -> tuple[Verdict, str]:
         DataError: The package is refused.
     """
     package = load_package(package_folder(options.model))
-    if package.name != MODEL:
-        raise ConfigError(f"the package is of the model {package.name}, expected {MODEL}")
+    if package.name in EVALUATORS:
+        return _judge_maps(package, options)
+    if package.name != CORRECTION:
+        raise ConfigError(f"a package of the model {package.name}; there are {' '.join(SHIPPED)}")
     suite = _limited(load_suite(options.suite, options.suites_folder), options.limit)
     tell = options.progress
 
@@ -65,17 +69,12 @@ def judge(options: FirstOptions) -> tuple[Verdict, str]:
     method = ModelCorrector(package.version, options.model)
     scores = score_suite(suite, [method], workers=options.workers, progress=progress)
     text = (options.suites_folder / f"{options.suite}.json").read_bytes()
-    verdict = Verdict(
-        name=package.name,
-        label=package.version,
-        package=package.digest,
-        decision=DECISION,
-        by=options.by,
-        at=options.clock(),
+    verdict = _verdict(
+        package,
+        options,
         suites={suite.name: hashlib.sha256(text).hexdigest()},
         scenes={suite.name: len(suite.scenes)},
         metrics={suite.name: dict(_headline(scores[0]))},
-        code_version=__version__,
     )
     return verdict, suite_markdown(suite.name, scores)
 
@@ -83,6 +82,50 @@ def judge(options: FirstOptions) -> tuple[Verdict, str]:
 def judged_folder(options: FirstOptions) -> Path:
     """Where the package lies that `judge` judges."""
     return package_folder(options.model)
+
+
+def judged_model(model: str | Path) -> str:
+    """What a package is for: a shipped one by its name, any other by its folder.
+
+    Raises:
+        DataError: The package is refused.
+    """
+    return load_package(package_folder(model)).name
+
+
+def _judge_maps(package: ModelPackage, options: FirstOptions) -> tuple[Verdict, str]:
+    asked = MapsOptions(model=options.model, scenes=options.limit, progress=options.progress)
+    score = evaluate_model(package.name, asked)
+    verdict = _verdict(
+        package,
+        options,
+        suites=score.digests(),
+        scenes=scene_counts(score.rows),
+        metrics=headlines(score.rows),
+    )
+    return verdict, score.markdown
+
+
+def _verdict(
+    package: ModelPackage,
+    options: FirstOptions,
+    *,
+    suites: dict[str, str],
+    scenes: dict[str, int],
+    metrics: dict[str, dict[str, float]],
+) -> Verdict:
+    return Verdict(
+        name=package.name,
+        label=package.version,
+        package=package.digest,
+        decision=DECISION,
+        by=options.by,
+        at=options.clock(),
+        suites=suites,
+        scenes=scenes,
+        metrics=metrics,
+        code_version=__version__,
+    )
 
 
 def _limited(suite: Suite, limit: int | None) -> Suite:
