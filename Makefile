@@ -26,7 +26,7 @@ demo: setup  ## The whole platform on this machine, on simulated scenes (ONCE=1:
 	@$(BIN)/python docker/demo.py
 
 test: setup lint  ## Lint, types and all tests but the slow
-	$(BIN)/python -m pytest -m "not slow and not e2e"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not e2e"
 
 lint: setup  ## Ruff and mypy, as strict as pyproject.toml says
 	$(BIN)/ruff check .
@@ -36,8 +36,8 @@ lint: setup  ## Ruff and mypy, as strict as pyproject.toml says
 faults: setup  ## Kill it, cut it, race it: every fault test, the slow ones too
 	$(BIN)/python -m pytest -m "faults or e2e"
 
-evaluate: setup  ## Accuracy on the frozen suites and, with UNDERSKY_SAMPLES, on real pairs
-	$(BIN)/undersky evaluate
+evaluate: setup  ## Accuracy of every model: frozen suites, simulated ground and, with UNDERSKY_SAMPLES, real data
+	$(BIN)/undersky evaluate correction quality landcover vessels
 
 bench: setup  ## Seconds and memory of a full Sentinel-2 tile beside the floor
 	$(BIN)/python tests/bench/tile.py

@@ -18,8 +18,8 @@ from torch import nn
 from undersky.cli import main
 from undersky.errors import DataError, Reason
 from undersky.models.package import ModelPackage
-from undersky.training.schedule import seed_of
 from undersky.section import section
+from undersky.training.schedule import seed_of
 from undersky.training.task import TASKS, Loss
 
 TASKS["toy"] = "toy"

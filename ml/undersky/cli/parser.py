@@ -3,7 +3,21 @@
 import argparse
 
 from undersky import __version__
-from undersky.cli import areas, batches, by_hand, campaigns, models, operations, scenes, steps, training
+from undersky.cli import (
+    areas,
+    batches,
+    by_hand,
+    campaigns,
+    labelling,
+    mapping,
+    models,
+    operations,
+    paging,
+    rolling,
+    scenes,
+    steps,
+    training,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -18,6 +32,19 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"undersky {__version__}")
     group = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verbs in (by_hand, training, models, areas, scenes, campaigns, operations, steps, batches):
+    by_person = (
+        by_hand,
+        mapping,
+        rolling,
+        paging,
+        labelling,
+        training,
+        models,
+        areas,
+        scenes,
+        campaigns,
+        operations,
+    )
+    for verbs in (*by_person, steps, batches):
         verbs.add_verbs(group)
     return parser

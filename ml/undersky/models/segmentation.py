@@ -83,7 +83,7 @@ class SegmentationConfig:
 
         At a level where a pixel spans s, two convolutions on the way down and three on the way up see s each.
         """
-        reach = sum(5 * 2**level for level in range(len(self.features)))
+        reach = sum(5 << level for level in range(len(self.features)))
         return -(-reach // self.multiple) * self.multiple
 
 

@@ -31,11 +31,11 @@ from undersky.models.correction import (
     without_prior,
 )
 from undersky.models.package import Json, ModelPackage
+from undersky.section import section
 from undersky.training import losses
 from undersky.training.calibration import Errors, calibrate, domain_of, joined, natural_weight
 from undersky.training.losses import LossConfig, Pixels
 from undersky.training.recipe import Recipe
-from undersky.section import section
 from undersky.training.task import Loss, starting_package
 
 _VALIDATION_BATCHES = 24

@@ -25,13 +25,13 @@ from undersky.models.build import build_network
 from undersky.models.correction import MODELS, Look, NetworkConfig, Windows, blocks_of
 from undersky.models.package import Json, ModelPackage, load_package, shipped
 from undersky.models.physics import ARCHITECTURE, build_physics
+from undersky.section import section
 from undersky.training import losses
 from undersky.training.beside import baseline_below, beside_agency, ground_below, summary
 from undersky.training.correction import CorrectionTask, windows_of
 from undersky.training.crops import COLS, ROWS, TRAIN_STRIDE, Crop, PairSpec, crops_of, refuse_overlap
 from undersky.training.losses import Pixels
 from undersky.training.recipe import Recipe
-from undersky.section import section
 from undersky.training.task import Loss, starting_package
 from undersky.training.views import Filling, PairViews, both, joined, learn_filling, view_pair
 

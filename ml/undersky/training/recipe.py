@@ -25,8 +25,8 @@ import yaml
 
 from undersky.errors import ConfigError
 from undersky.models.package import Json
-from undersky.strict_yaml import parse_yaml
 from undersky.section import section
+from undersky.strict_yaml import parse_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
 """Where the shipped ones lie, `<name>.yaml`."""

@@ -194,7 +194,8 @@ class SegmentationTask:
         if (package := starting_package(self.recipe)) is not None:
             origin = {"start_digest": package.digest, "start_provenance": dict(package.provenance)}
         story: dict[str, Json] = {**provenance, **origin, "figures": {**figures}}
-        version = f"{self.name}-{self.recipe.name.removeprefix(f'{self.name}-')}"
+        recipe = self.recipe.name.removeprefix(self.name).strip("-")
+        version = f"{self.name}-{recipe or 'default'}"
         return segmentation_package(self.name, version, trained, story), figures
 
     def _validated(self, network: SegmentationNetwork) -> tuple[Tensor, Tensor]:

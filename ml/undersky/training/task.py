@@ -20,6 +20,9 @@ from undersky.training.recipe import Recipe
 TASKS: dict[str, str] = {
     "correction": "undersky.training.correction",
     "pairs": "undersky.training.pairs",
+    "landcover": "undersky.training.landcover",
+    "objects": "undersky.training.objects",
+    "quality": "undersky.training.quality",
 }
 """Module of each task; it is imported when asked for, and its `build(recipe, samples=)` makes the task."""
 

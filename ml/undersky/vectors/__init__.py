@@ -1,0 +1,1 @@
+"""Objects as tables of boxes: GeoParquet, GeoJSON, and pictures of each."""
