@@ -28,6 +28,7 @@ from showcase import preparing, telling
 from showcase.cast import Expected, made_on, read_expected
 from showcase.flow import Flow
 from showcase.following import Standing, follow, haziest, tally
+from showcase.mapping import map_published
 from showcase.releasing import Releasing
 
 from undersky.services.ledger import Ledger
@@ -85,6 +86,10 @@ class Demo:
         remade = _remade(before, standings)
         with self._timed("models"):
             released = self._release(stack, ledger, flow, standings)
+        with self._timed("maps"):
+            published = follow(ledger, expected)
+            maps = map_published(stack, flow.api, ledger, published, say=self.say)
+        mapped = bool(maps) and all(each.state in ("published", "held") for each in maps)
         with self._timed("settle"):
             quiet = flow.settle_down(patience_s=SETTLE_S)
             findable = self._wait_for_catalog(stack, sum(each.state == "published" for each in standings))
@@ -100,7 +105,7 @@ class Demo:
             self.say("NOT AS EXPECTED  the STAC API does not find every product")
         for scene in remade:
             self.say(f"NOT AS EXPECTED  {scene} was published and was made again")
-        good = released and quiet and findable
+        good = released and mapped and quiet and findable
         return good and all(each.is_right for each in standings) and not failed and not remade
 
     def _release(self, stack: Stack, ledger: Ledger, flow: Flow, standings: Sequence[Standing]) -> bool:

@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from showcase.cast import PUBLISHED, QUARANTINED, SKIPPED, Expected
+from undersky.refs import Kind
 from undersky.services.ledger import Acquisition, Ledger, Product, Selection
 
 REFUSED = "refused upstream"
@@ -56,7 +57,7 @@ def follow(ledger: Ledger, expected: Sequence[Expected]) -> list[Standing]:
     chosen = Selection(scenes=tuple(each.scene for each in expected))
     acquisitions = {each.scene: each for each in ledger.acquisitions(chosen, limit=MOST)}
     products: dict[str, Product] = {}
-    for product in ledger.products(chosen, limit=MOST):
+    for product in ledger.products(replace(chosen, kind=Kind.SURFACE), limit=MOST):
         known = products.get(product.scene)
         if known is None or product.id > known.id:
             products[product.scene] = product

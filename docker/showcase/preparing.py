@@ -11,6 +11,7 @@ from onemachine.stack import flow_settings
 
 HERE = Path(__file__).parent
 JUDGED_ON = 24
+MAPS_JUDGED_ON = 8
 """Scenes of the frozen suite: a figure for the verdict, not an evaluation."""
 
 
@@ -56,10 +57,19 @@ def _looking(site: Site, folder: Path) -> Component:
 
 def bootstrap(site: Site, *, model: str = "physics", scenes: int = JUDGED_ON) -> None:
     """A model is in use: the physics baseline where nobody chose another."""
-    verb = ("model", "bootstrap", "--model", model, "--limit", str(scenes))
+    _bootstrap(site, "model", "--model", model, "--limit", str(scenes))
+
+
+def bootstrap_maps(site: Site) -> None:
+    """The shipped land cover is in use: from now on every published scene is mapped."""
+    _bootstrap(site, "landcover", "landcover", "--limit", str(MAPS_JUDGED_ON))
+
+
+def _bootstrap(site: Site, name: str, *words: str) -> None:
+    verb = ("model", "bootstrap", *words)
     environment = {**site.environment, **flow_settings(site)}
     run_once(
-        "model",
+        name,
         (sys.executable, "-m", "undersky", *verb),
         site=site,
         environment=environment,

@@ -182,6 +182,14 @@ def test_water_is_where_green_exceeds_the_near_infrared_and_nodata_is_none() -> 
     assert spectral_water(green, nir).tolist() == [True, False, True, False, False]
 
 
+def test_water_is_also_what_is_dark_in_both_infrareds_or_darker_at_the_longer_one_than_in_green() -> None:
+    green = np.array([0.06, 0.15, 0.10, 0.06], dtype=np.float32)
+    nir = np.array([0.07, 0.16, 0.30, np.nan], dtype=np.float32)
+    swir16 = np.array([0.07, 0.12, 0.20, 0.01], dtype=np.float32)
+    assert spectral_water(green, nir, swir16).tolist() == [True, True, False, False]
+    assert not spectral_water(green, nir).any()
+
+
 def test_a_small_cloud_is_a_ship_and_a_wide_one_is_a_cloud() -> None:
     unclear = np.zeros((60, 60), dtype=bool)
     unclear[5:11, 5:35] = unclear[30:50, 30:50] = True

@@ -12,6 +12,7 @@ from PIL import Image
 from object_models import bright_package
 from surface_products import grid_of, write_surface
 from undersky.bands import SENSORS
+from undersky.cli import main
 from undersky.errors import ConfigError, DataError, Reason
 from undersky.inference.objects import VERSION
 from undersky.quality import Quality
@@ -139,6 +140,17 @@ def test_water_without_a_ship_is_an_empty_table_and_a_valid_product(model: Path,
 def test_land_is_not_searched_however_bright(model: Path, tmp_path: Path) -> None:
     land = detect(harbour(tmp_path / "in", water=False), tmp_path / "out", detector=open_detector(model))
     assert land.summary == {"vessels": 0.0, "longest_m": 0.0, "searched_percent": 0.0}
+
+
+def test_the_verb_detects_and_answers_with_one_json_object(
+    surface: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["detect", str(surface), "--out", str(tmp_path), "--model", str(model), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert Path(told["item"]).is_file()
+    assert told["summary"]["vessels"] == len(SHIPS)
+    assert main(["detect", str(surface), "--out", str(tmp_path), "--model", str(model)]) == 0
+    assert f"{len(SHIPS)} vessels, the longest 100 m" in capsys.readouterr().out
 
 
 def test_a_landsat_product_is_not_applicable(model: Path, tmp_path: Path) -> None:
