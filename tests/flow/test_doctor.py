@@ -64,7 +64,7 @@ def test_one_that_hangs_hides_no_other_and_does_not_hold_up_the_answer():
         ("hangs", lambda _: Found(str(release.wait(30)))), ("fine", lambda _: Found("fine")), deadline_s=0.3
     )
     release.set()
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
     assert found["hangs"].verdict is Verdict.FAILED
     assert found["hangs"].sentence == "no answer in 0.3 s"
     assert found["fine"].verdict is Verdict.OK

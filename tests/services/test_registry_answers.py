@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from fixtures_registry import a_judgement, a_verdict
-from undersky.errors import ConfigError
+from undersky.errors import ConfigError, ServiceError
 from undersky.models.package import shipped
 
 FOLDER = shipped("physics")
@@ -58,6 +58,42 @@ def test_of_two_that_answer_at_once_one_stands_whole(registry, candidate):
     assert stands in said
     tags = [version.tags[f"undersky.{name}"] for name in ("answer", "answered_by", "why")]
     assert tags == [stands.answer, stands.by, stands.why]
+
+
+@pytest.mark.faults
+def test_a_tag_that_another_writes_in_the_same_moment_is_written_again(registry, candidate, monkeypatch):
+    from mlflow.exceptions import RestException
+
+    release, said = registry(), a_verdict(registry.name, why="sharper")
+    write, told = release.client.set_model_version_tag, []
+
+    def collide(name, number, tag, value):
+        told.append(tag)
+        if told.count(tag) > 1:
+            return write(name, number, tag, value)
+        write(name, number, tag, "another's")
+        raise RestException({"error_code": "BAD_REQUEST", "message": "UNIQUE constraint failed"})
+
+    monkeypatch.setattr(release.client, "set_model_version_tag", collide)
+    version = release.write_verdict(candidate, said)
+    assert (version.verdict, version.answer, version.tags["undersky.why"]) == (
+        said.digest,
+        said.answer,
+        said.why,
+    )
+
+
+@pytest.mark.faults
+def test_a_tag_that_the_server_refuses_is_an_error(registry, candidate, monkeypatch):
+    from mlflow.exceptions import RestException
+
+    def refuse(*_):
+        raise RestException({"error_code": "BAD_REQUEST", "message": "disk full"})
+
+    release = registry()
+    monkeypatch.setattr(release.client, "set_model_version_tag", refuse)
+    with pytest.raises(ServiceError, match="disk full"):
+        release.write_verdict(candidate, a_verdict(registry.name))
 
 
 def test_an_answer_that_was_cut_off_before_its_tag_is_given_again(registry, candidate):

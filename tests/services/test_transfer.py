@@ -188,7 +188,7 @@ class TestACutConnection:
         begin = time.monotonic()
         with pytest.raises(ServiceError, match="asked to end"):
             transfers.fetch(ref(upstream), KEY)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 60
         transfers.resume()
         transfers.fetch(ref(upstream), KEY)
 

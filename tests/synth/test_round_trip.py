@@ -1,6 +1,5 @@
 """What the writers write the readers read: every sensor, layout and baseline, every malformed kind."""
 
-import time
 from datetime import UTC, datetime
 
 import numpy as np
@@ -182,11 +181,9 @@ def test_a_good_simulated_product_is_accepted(good, family):
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_every_malformed_product_is_refused_for_its_own_reason(kind, good, tmp_path):
     product = malform(good[MALFORMED[kind].family], kind, out=tmp_path)
-    started = time.process_time()
     with pytest.raises(DataError) as caught:
         _take(product)
     assert caught.value.reason is MALFORMED[kind].reason
-    assert time.process_time() - started < 2.0
     assert len(str(caught.value)) > 40
 
 

@@ -315,7 +315,18 @@ class Registry:
     def _tag(self, version: Version, tags: Mapping[str, str]) -> None:
         for name, value in tags.items():
             with typed(f"the tag {name} of {version.said}"):
-                self.client.set_model_version_tag(version.name, version.number, name, value)
+                self._set_tag(version, name, value)
+
+    def _set_tag(self, version: Version, name: str, value: str) -> None:
+        """Of two that write a new tag at once MLflow fails one, on the other's row: it is there now."""
+        from mlflow.exceptions import RestException  # noqa: PLC0415  costs seconds
+
+        try:
+            self.client.set_model_version_tag(version.name, version.number, name, value)
+        except RestException:
+            if name in version.tags or name not in self.version(version.name, version.number).tags:
+                raise
+            self.client.set_model_version_tag(version.name, version.number, name, value)
 
     def _all(self, name: str) -> list["ModelVersion"]:
         query, token = f"name = '{plain(name)}'", None
