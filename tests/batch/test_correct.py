@@ -152,6 +152,7 @@ def test_the_pinned_quality_model_masks_and_without_one_the_tests_do(store, prod
         for number, release in enumerate((older, newer))
     ]
     assert made[0].digest != made[1].digest
+    assert [each.quality for each in made] == [None, newer.model("quality")]
     before, after = (json.loads(store.get(each.item))["properties"] for each in made)
     assert before["undersky:quality_model"] == {"name": "thresholds"}
     assert before["undersky:parameters"]["quality"] == "thresholds"

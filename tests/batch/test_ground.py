@@ -156,7 +156,7 @@ def test_a_refused_model_stops_the_batch_and_a_lost_band_ends_its_scene_alone(st
         mapped(store, put_batch(store, ref), refused)
     lost = FakeMaker(made, error=DataError(Reason.BAND_MISSING, "no red"))
     outcome = mapped(store, put_batch(store, ref, run="run-2"), lost).outcomes[0]
-    assert (outcome.ending, outcome.reason) == (Ending.QUARANTINED, "band_missing")
+    assert (outcome.ending, outcome.reason) == (Ending.FAILED, "band_missing")
 
 
 def test_without_a_model_of_the_kind_nothing_is_mapped(store, surface):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fixtures_ledger import BY, LEASE, announcement, claimed, one_valid, outcome, product_of, publish
+from tile_maps import publish_map
 from undersky.flow.account import account
 from undersky.flow.claim import claim
 from undersky.refs import Ending, Lane, Stage
@@ -49,6 +50,16 @@ def test_what_the_run_still_holds_is_given_back_and_named(ledger: Ledger, store:
     assert line.startswith(f"{mine.acquisition} discovered, abandoned: the run ended and no stage had said")
     assert ledger.holding("run-2") == [other]
     assert ledger.holding("run-1") == []
+
+
+def test_a_tile_that_the_run_still_holds_is_given_back(ledger: Ledger, store: Store) -> None:
+    publish_map(ledger, 0)
+    [tile] = ledger.claim_tiles(limit=9, by=BY, lease=LEASE)
+    assert account(ledger, store, run="another", by=BY).given_back == ()
+    assert account(ledger, store, run=BY.run, by=BY).given_back == (tile.tile,)
+    assert ledger.holding_tiles(BY.run) == []
+    assert ledger.tile_maps()[0].reason == "abandoned"
+    assert account(ledger, store, run=BY.run, by=BY).given_back == ()
 
 
 def test_saying_it_again_names_the_same_and_gives_nothing_back_twice(ledger: Ledger, store: Store) -> None:

@@ -21,7 +21,7 @@ from undersky.inference.objects import (
     spectral_water,
     where_to_look,
 )
-from undersky.models.segmentation import Segmenter
+from undersky.models.segmentation import SegmentationNetwork, Segmenter
 from undersky.quality import Quality
 
 SETTINGS = ObjectSettings()
@@ -174,6 +174,14 @@ def test_without_water_by_the_mask_nothing_is_looked_for() -> None:
     bits = np.zeros(shape, dtype=np.uint16)
     dark = np.zeros(shape, dtype=np.float32)
     assert not where_to_look(dark + 0.1, dark, bits, settings=SETTINGS, pixel_m=10.0).any()
+
+
+def test_where_no_water_is_asked_for_objects_may_lie_anywhere_near_enough(model: Segmenter) -> None:
+    settings = ObjectSettings(beside_water_m=5000.0, water_share=0.0, water_box_m=5000.0)
+    dark, bits = np.full((40, 40), 0.01, dtype=np.float32), np.zeros((40, 40), dtype=np.uint16)
+    assert where_to_look(dark + 0.1, dark, bits, settings=settings, pixel_m=10.0).all()
+    far = dataclasses.replace(model.config, settings=dataclasses.asdict(settings))
+    assert reach_pixels(Segmenter(SegmentationNetwork(far).eval())) > 500
 
 
 def test_water_is_where_green_exceeds_the_near_infrared_and_nodata_is_none() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 from undersky.inference import rolling
 from undersky.inference.rolling import fuse
 from undersky.landcover import CODES
+from undersky.raster.encoding import COVER_CONFIDENCE, decode
 from undersky.tile_refs import ROLL_RULE
 
 TREE, CROP, TOWN, SNOW = 10, 40, 50, 70
@@ -91,6 +92,12 @@ def test_ground_that_two_new_views_agree_became_another_is_changed_and_mapped_as
 def test_less_than_that_is_no_change(newest: list[tuple[int, float]], change: int) -> None:
     seen = [(TREE, 0.9, 1), (TREE, 0.9, 2), *((code, p, 3 + i) for i, (code, p) in enumerate(newest))]
     assert _fused(*seen).change[0, 0] == change
+
+
+def test_sixty_percent_as_a_map_keeps_it_is_sure() -> None:
+    kept = float(decode(np.array([60], dtype=np.uint8), COVER_CONFIDENCE)[0])
+    seen = [(TREE, 0.9, 1), (TREE, 0.9, 2), (TOWN, kept, 3), (TOWN, kept, 4)]
+    assert _fused(*seen).change[0, 0] == 1
 
 
 def test_change_is_unknown_where_too_few_views_tell() -> None:

@@ -108,7 +108,7 @@ class Correction:
             item = upload(self.store, place, product.folder)
         else:
             context.tell("product is there already", acquisition=ref.acquisition, digest=place.digest[:12])
-        return context.ended(ref, made=_made(place, item, self.model))
+        return context.ended(ref, made=_made(place, item, self.model, self.quality))
 
     def _corrected(self, scene: Scene, out: Path, options: CorrectOptions) -> CorrectedProduct:
         """The product on the disk; a model that proves unfit is no fault of the scene."""
@@ -133,7 +133,7 @@ def place_of(ref: SceneRef, scene: Scene, digest: str) -> Place:
     return Place(prefix, product_id(scene, digest), digest)
 
 
-def _made(place: Place, item: Json, model: ModelRef) -> Made:
+def _made(place: Place, item: Json, model: ModelRef, quality: ModelRef | None) -> Made:
     properties = item["properties"]
     cloud = properties.get("undersky:quality_percent", {}).get("cloud")
     return Made(
@@ -148,6 +148,7 @@ def _made(place: Place, item: Json, model: ModelRef) -> Made:
         cloud_percent=None if cloud is None else round(float(cloud), 3),
         aot_550=_mean_aot(item),
         model=model,
+        quality=quality,
     )
 
 

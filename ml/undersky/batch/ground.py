@@ -18,7 +18,7 @@ from undersky.batch.fetched import fetch_assets
 from undersky.batch.products import Json, Place, complete, upload
 from undersky.errors import ConfigError, DataError, Reason
 from undersky.raster.surface_product import SurfaceProduct
-from undersky.refs import Kind, Made, ModelRef, Outcome, SceneRef
+from undersky.refs import Ending, Kind, Made, ModelRef, Outcome, SceneRef
 from undersky.services.store import Store
 from undersky.stac.maps import MappedProduct
 
@@ -80,13 +80,18 @@ class Ground:
     """Makes them."""
 
     def __call__(self, ref: SceneRef, context: Context) -> Outcome:
-        """The map of one scene lies in the store.
+        """The map of one scene lies in the store; or its surface product cannot be read, and it is failed.
 
         Raises:
-            DataError: The surface product cannot be read.
             ConfigError: The model cannot be used, or the surface product is not there.
             ServiceError: The store failed.
         """
+        try:
+            return self._mapped(ref, context)
+        except DataError as error:  # what stands published is damaged: somebody must look
+            return context.ended(ref, Ending.FAILED, error.reason, str(error))
+
+    def _mapped(self, ref: SceneRef, context: Context) -> Outcome:
         source = _source(ref)
         folder = context.scratch / "surface"
         fetch_assets(self.store, source, folder, roles=LOOKED_AT)

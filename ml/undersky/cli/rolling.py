@@ -53,7 +53,7 @@ def add_verbs(group: "Verbs") -> None:
         verbs,
         "again",
         again,
-        summary="Have a tile's rolling map made again from its published maps, whatever is there.",
+        summary="Have a tile's rolling map made again from its published maps, though it is of them.",
         example="undersky rolling again 32TQM --why 'its Item was deleted'",
     )
     parser.add_argument("tile", help="MGRS tile, or Landsat path and row")

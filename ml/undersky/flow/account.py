@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from undersky.flow.claim import laid_down
 from undersky.flow.publish import outcomes
 from undersky.refs import Kind, Outcome, SceneRef, Stage
-from undersky.services.ledger import OPEN_ACQUISITION, OPEN_PRODUCT
+from undersky.services.ledger import OPEN_ACQUISITION, OPEN_PRODUCT, AcquisitionState
 
 if TYPE_CHECKING:
     from undersky.services.ledger import Actor, Event, Ledger
     from undersky.services.store import Store
+    from undersky.tile_refs import TileRef
 
 ABANDONED = "abandoned"
 """Reason code of a scene that a run held to its end."""
@@ -28,6 +29,7 @@ CLAIMS = ("claimed", "lease_expired")
 EXPECTED_RETRIES = ("service_failed", "stopped")
 """Reasons of another try that need nobody's attention."""
 
+_REFUSED = (str(AcquisitionState.SKIPPED), str(AcquisitionState.QUARANTINED))
 OPEN = frozenset(map(str, (*OPEN_ACQUISITION, *OPEN_PRODUCT)))
 
 
@@ -41,7 +43,7 @@ class Account:
     unexpected: tuple[str, ...]
     """A line for each scene that failed or was abandoned: its name and what happened."""
     given_back: tuple[str, ...]
-    """Acquisitions that the run still held and that were given back now."""
+    """Acquisitions and tiles that the run still held and that were given back now."""
 
 
 def account(ledger: "Ledger", store: "Store", *, run: str, by: "Actor") -> Account:
@@ -59,16 +61,26 @@ def account(ledger: "Ledger", store: "Store", *, run: str, by: "Actor") -> Accou
         for ref in held:
             sentence = _sentence(ref, said.get((ref.acquisition, ref.kind)))
             lost += ledger.give_back([ref], by, ABANDONED, sentence)
+    tiles = [each for each in ledger.holding_tiles(run) if _left(ledger, each, by)]
     events = ledger.events(run)
     last = _last_events(events)
-    judged = {event.acquisition: event.after for event in events if event.product is None}
-    counts = Counter(_ending(event, judged) for event in last)
+    refused = refusals(events)
+    counts = Counter(_ending(event, refused) for event in last)
     return Account(
         run=run,
         counts=dict(sorted(counts.items())),
         unexpected=tuple(_named(event) for event in last if _is_unexpected(event)),
-        given_back=tuple(ref.acquisition for ref in held if ref not in lost),
+        given_back=(
+            *(ref.acquisition for ref in held if ref not in lost),
+            *(each.tile for each in tiles),
+        ),
     )
+
+
+def _left(ledger: "Ledger", tile: "TileRef", by: "Actor") -> bool:
+    """Whether the run still held the tile, which waits for another now."""
+    sentence = f"the run ended before the rolling map of {tile.tile} was published"
+    return ledger.give_back_tile(tile, by, ABANDONED, sentence)
 
 
 def _last_events(events: Iterable["Event"]) -> Sequence["Event"]:
@@ -83,15 +95,21 @@ def _last_events(events: Iterable["Event"]) -> Sequence["Event"]:
     return [event for row, event in last.items() if row in claimed or event.after == "failed"]
 
 
-def _ending(event: "Event", judged: Mapping[str, str]) -> str:
-    """State in which the run left a scene; `judged` has those of acquisitions that it changed."""
+def refusals(events: Iterable["Event"]) -> Mapping[str, "Event"]:
+    """Acquisition to what the run last said of it, where that is that nothing can be made of it."""
+    last = {event.acquisition: event for event in events if event.product is None}
+    return {key: event for key, event in last.items() if event.after in _REFUSED}
+
+
+def _ending(event: "Event", refused: Mapping[str, "Event"]) -> str:
+    """State in which the run left a scene."""
     if event.reason in CLAIMS:
         return "lost"
     if event.after in OPEN:
         return "given_back"
     if event.after == "withdrawn" and event.product is not None:
         # The correction found it too cloudy, or unusable after all: so says the acquisition.
-        return judged.get(event.acquisition, event.after)
+        return refused.get(event.acquisition, event).after
     return event.after
 
 

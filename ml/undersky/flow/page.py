@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from undersky.errors import ConfigError
-from undersky.flow.account import CLAIMS, OPEN
+from undersky.flow.account import CLAIMS, OPEN, refusals
 from undersky.flow.items import read_item
 from undersky.flow.published import relative, resolved
 from undersky.pages import FULL, Heading, Link, PageProduct, PageScene, in_full, product_of_item, run_page
@@ -85,9 +85,9 @@ def _ends(events: Sequence["Event"]) -> dict[int, "Event"]:
     """
     claimed = {event.product for event in events if event.product is not None and event.reason in CLAIMS}
     last = {event.product: event for event in events if event.product in claimed}
-    judged = {event.acquisition: event for event in events if event.product is None}
+    refused = refusals(events)
     return {
-        product: judged.get(event.acquisition, event) if event.after == "withdrawn" else event
+        product: refused.get(event.acquisition, event) if event.after == "withdrawn" else event
         for product, event in last.items()
         if product is not None
     }

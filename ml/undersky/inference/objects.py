@@ -125,7 +125,8 @@ def reach_pixels(model: Segmenter) -> int:
     """Pixels beyond which nothing changes an object: it ends where a neighbour begins, which has its own."""
     settings = require_objects(model)
     box = math.ceil(settings.water_box_m / model.config.pixel_m / 2)
-    return 2 * _AROUND + _SETTLING + max(model.margin, box + _CLOUD)
+    beside = math.floor(settings.beside_water_m / model.config.pixel_m)
+    return 2 * _AROUND + _SETTLING + max(model.margin, max(box, beside) + _CLOUD)
 
 
 def find_objects(model: Segmenter, values: Floats, allowed: Bools) -> tuple[Detection, ...]:
@@ -203,7 +204,7 @@ def where_to_look(
         swir16: Surface reflectance at 1.6 um, where it is known.
     """
     body = (quality & np.uint16(Quality.WATER)) != 0
-    if not body.any():
+    if settings.water_share > 0 and not body.any():
         return np.zeros(quality.shape, dtype=bool)
     seen = (quality & np.uint16(Quality.NODATA)) == 0
     allowed = beside_water(spectral_water(green, nir, swir16), settings, pixel_m=pixel_m, body=body)

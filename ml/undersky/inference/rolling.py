@@ -30,8 +30,9 @@ VERSION = "1"
 
 HALF_LIFE_DAYS = 120.0
 """In which a view loses half its weight: a season. A choice, not a measurement."""
-SURE = 0.6
-"""Probability from which a view, or what older ones fuse to, may speak of change."""
+SURE = 0.595
+"""Probability from which a view, or what older ones fuse to, may speak of change: 60 of the whole percent in
+which a map keeps it."""
 NEWEST = 2
 """Views that must agree on another class, so that one bad map changes nothing."""
 OLDER = 2

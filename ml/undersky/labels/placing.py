@@ -182,12 +182,17 @@ def _pixels_on(version: Version, grid: Grid) -> npt.NDArray[np.uint8]:
         if row1 <= row0 or col1 <= col0:
             return codes
         finer = grid.shape[0] * _FINER < r1 - r0
-        warp.reproject(
-            dataset.read(1, window=Window(col0, row0, col1 - col0, row1 - row0)), codes,
-            src_transform=dataset.transform @ Affine.translation(col0, row0), src_crs=dataset.crs,
-            dst_transform=grid.affine, dst_crs=str(grid.crs),
-            resampling=Resampling.mode if finer else Resampling.nearest,
-        )  # fmt: skip
+        read = dataset.read(1, window=Window(col0, row0, col1 - col0, row1 - row0))
+        places = {
+            "src_transform": dataset.transform @ Affine.translation(col0, row0), "src_crs": dataset.crs,
+            "dst_transform": grid.affine, "dst_crs": str(grid.crs),
+        }  # fmt: skip
+        warp.reproject(read, codes, resampling=Resampling.mode if finer else Resampling.nearest, **places)
+        if finer:
+            touched = np.zeros(grid.shape, dtype=np.uint8)
+            ignored = (read == IGNORE).astype(np.uint8)
+            warp.reproject(ignored, touched, resampling=Resampling.max, **places)
+            codes[touched > 0] = IGNORE
     return codes
 
 

@@ -110,7 +110,7 @@ def _product(path: Path, item: Json, at: Path) -> PageProduct:
     folder = path.resolve().parent
 
     def read(href: str) -> bytes | None:
-        file = folder / unquote(href)
+        file = folder / Path(unquote(href)).name  # an Item from elsewhere shows no file but those beside it
         return file.read_bytes() if file.is_file() else None
 
     def link(href: str) -> str:

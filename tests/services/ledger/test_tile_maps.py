@@ -172,6 +172,27 @@ def test_saying_again_makes_it_again_of_what_counts_then(ledger: Ledger) -> None
         ledger.roll_again("99XXX", BY, why="no reason")
 
 
+def test_saying_again_takes_the_tile_from_whoever_rolls_it(ledger: Ledger) -> None:
+    published_map(ledger, 0)
+    [ref] = claim(ledger)
+    ledger.roll_again("32TQM", BY, why="the Item was lost")
+    with pytest.raises(LeaseLost):
+        roll(ledger, ref)
+    [newer] = claim(ledger, by=OTHER)
+    roll(ledger, newer, OTHER)
+    assert claim(ledger) == []
+
+
+def test_a_tile_that_only_waited_for_its_turn_has_no_try_behind_it(ledger: Ledger) -> None:
+    published_map(ledger, 0)
+    claim(ledger, by=OTHER, lease=OVER)
+    [ref] = claim(ledger, by=OTHER, lease=OVER)
+    assert ledger.tile_maps()[0].tries == 0
+    ledger.renew_tile(ref, Actor(OTHER.run, "roll"), OVER)
+    claim(ledger, by=OTHER)
+    assert ledger.tile_maps()[0].tries == 1
+
+
 def test_another_rule_makes_every_tile_stale(ledger: Ledger) -> None:
     published_map(ledger, 0)
     [ref] = claim(ledger)

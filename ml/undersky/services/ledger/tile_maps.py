@@ -200,7 +200,7 @@ def again(connection: Connection, tile: str, by: Actor, *, why: str) -> int:
     """
     values = {
         "rule": None, "not_before": None, "reason": "again", "sentence": why, "log": by.log,
-        "changed": func.clock_timestamp(),
+        "changed": func.clock_timestamp(), "token": tile_map.c.token + 1, **UNLEASED,
     }  # fmt: skip
     number = connection.execute(update(tile_map).where(tile_map.c.tile == tile).values(values)).rowcount
     if not number:
@@ -259,8 +259,8 @@ def _is(ref: TileRef) -> tuple[ColumnElement[bool], ...]:
 
 
 def _lease(connection: Connection, row: Record, by: Actor, lease: timedelta) -> Record:
-    """The row, under lease; one whose last holder fell silent has a try more behind it."""
-    silent = row.holder is not None
+    """The row, under lease; one on which somebody worked who then fell silent has a try more behind it."""
+    silent = row.holder is not None and row.holder_task != by.task
     values = {
         "token": row.token + 1, "holder": by.run, "holder_task": by.task, "lease_until": func.now() + lease,
         "not_before": None, "wanted": row.digests, "tries": row.tries + silent, "reason": "claimed",
