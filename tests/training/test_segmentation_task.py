@@ -54,7 +54,7 @@ def named(values: Tensor) -> Tensor:
 
 
 def recipe(**changes: object) -> Recipe:
-    given = {"network": {"features": [8, 16]}, **changes}
+    given = {"network": {"features": [4, 8, 16]}, **changes}
     return Recipe("landcover-toy", "landcover", 1, 10, 4, 1e-3, **given)  # type: ignore[arg-type]
 
 
@@ -101,7 +101,7 @@ def test_the_network_starts_from_the_seed_and_the_statistics_of_the_patches():
     first, again = task().network(), task().network()
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert first.config.mean == (0.1, 0.2, 0.3)
-    assert first.config.features == (8, 16)
+    assert first.config.features == (4, 8, 16)
 
 
 @pytest.mark.parametrize("soft", [False, True])

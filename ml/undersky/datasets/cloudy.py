@@ -64,7 +64,7 @@ class CloudySpec:
     """Without clouds."""
     cirrus: float = 0.35
     """With cirrus."""
-    cirrus_band: float = 0.75
+    cirrus_band: float = 0.65
     """Seen by a sensor with its cirrus band."""
     swath_edge: float = 0.12
     """Cut by the edge of the swath."""
@@ -306,9 +306,13 @@ def look_through(ground: Tensor, sky: CloudySky, airs: AirBank, air: npt.NDArray
 
 
 def _gas_above(gas: Tensor, height_m: Tensor) -> Tensor:
-    """Gas transmittance from a height up: vapour, which darkens the cirrus band, stays below."""
+    """Gas transmittance from a height up: vapour, which darkens the cirrus band, stays below.
+
+    The lines at 1.38 um are strong: their optical depth goes as the root of the column above
+    (Goody and Yung, Atmospheric Radiation, 1989, section 4.2: the square-root law).
+    """
     left = torch.ones_like(gas)
-    left[:, ROLES.index("cirrus")] = torch.exp(-height_m[:, 0] / _VAPOUR_SCALE_M)
+    left[:, ROLES.index("cirrus")] = torch.exp(-0.5 * height_m[:, 0] / _VAPOUR_SCALE_M)
     return gas.clamp(min=1e-6) ** left
 
 

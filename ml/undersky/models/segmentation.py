@@ -24,6 +24,7 @@ SEGMENTATION = "segmentation"
 """The architecture, as packages name it."""
 
 _MOST_CHANNELS = 512
+_LEAST_LEVELS = {"plain": 2, "monai": 3}
 _MOST_LEVELS = 6
 _MOST_INPUTS = 32
 _HUGE = 1e6
@@ -67,10 +68,11 @@ class SegmentationConfig:
             raise ValueError("mean and std have a number for each input")
         if not all(value > 0 for value in (*self.std, self.temperature, self.pixel_m)):
             raise ValueError("std, temperature and pixel_m are positive")
-        if not 2 <= len(self.features) <= _MOST_LEVELS or not all(
+        least = _LEAST_LEVELS[self.body]
+        if not least <= len(self.features) <= _MOST_LEVELS or not all(
             1 <= width <= _MOST_CHANNELS for width in self.features
         ):
-            raise ValueError(f"features: 2 to {_MOST_LEVELS} levels of 1 to {_MOST_CHANNELS} channels")
+            raise ValueError(f"features: {least} to {_MOST_LEVELS} levels of 1 to {_MOST_CHANNELS} channels")
 
     @property
     def multiple(self) -> int:
@@ -156,19 +158,21 @@ def _conv(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
 
 
 def _monai(planes: int, classes: int, features: tuple[int, ...]) -> nn.Module:
-    from monai.networks.nets.unet import UNet  # noqa: PLC0415  importing monai takes seconds
+    """Its first level keeps the resolution: `monai.networks.nets.UNet` halves it, and edges blur."""
+    from monai.networks.nets.dynunet import DynUNet  # noqa: PLC0415  importing monai takes seconds
 
     return cast(
         "nn.Module",
-        UNet(
+        DynUNet(
             spatial_dims=2,
             in_channels=planes,
             out_channels=classes,
-            channels=features,
-            strides=(2,) * (len(features) - 1),
-            num_res_units=1,
-            norm="BATCH",
-            act="RELU",
+            kernel_size=(3,) * len(features),
+            strides=(1,) + (2,) * (len(features) - 1),
+            upsample_kernel_size=(2,) * (len(features) - 1),
+            filters=features,
+            norm_name="batch",
+            act_name="relu",
         ),
     )
 

@@ -209,8 +209,6 @@ class ObjectTask(SegmentationTask):
             std=(1.0,) * len(spec.bands),
             pixel_m=spec.pixel_m,
             outputs="sigmoid",
-            # monai's halves the resolution first and has no path at full: ships are 3 pixels wide
-            body="plain",
             settings=asdict(spec.water.settings(spec.threshold or _LADDER[0])),
         )
         super().__init__(recipe, config, name=spec.model, patches=patches)
@@ -223,8 +221,8 @@ class ObjectTask(SegmentationTask):
         """
         network = super().network()
         if self.recipe.start is None and isinstance(network, SegmentationNetwork):
-            head = network.body.head
-            if isinstance(head, nn.Conv2d) and head.bias is not None:
+            *_, head = (layer for layer in network.body.modules() if isinstance(layer, nn.Conv2d))
+            if head.bias is not None:
                 nn.init.constant_(head.bias, _PRIOR)
         return network
 
