@@ -14,7 +14,7 @@ that is held never holds back its reflectance**, which stands published already.
 | `claim_tiles` | tiles whose published maps changed are leased |
 | `roll`, `publish_rolled` | the tile's rolling map is fused anew, and takes the place of the one before |
 | `index` | searches find what was published |
-| `page` | all that the run made can be looked at: before and after, maps, what was held |
+| `page` | the maps that the run made can be looked at, and what was held |
 | `account` | **fails if anything unexpected happened, and names it** |
 
 A kind whose model nobody has released yet is left out; its first release has the archive mapped, in the

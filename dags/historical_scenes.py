@@ -32,6 +32,7 @@ from undersky_airflow.steps import (
     claim_vessels,
     discover,
     index,
+    page,
     pin,
 )
 
@@ -82,7 +83,7 @@ def historical_scenes() -> None:
         landcover_batch.partial(lane="historical").expand(batch=ground),
         vessels_batch.partial(lane="historical").expand(batch=water),
     ]
-    chain(maps, index(), go_on(), account(searched))
+    chain(maps, index(), [page(), go_on()], account(searched))
 
 
 historical_scenes()

@@ -28,7 +28,7 @@ from showcase import preparing, telling
 from showcase.cast import Expected, made_on, read_expected
 from showcase.flow import Flow
 from showcase.following import Standing, follow, haziest, tally
-from showcase.mapping import map_published
+from showcase.mapping import map_published, pages
 from showcase.releasing import Releasing
 
 from undersky.services.ledger import Ledger
@@ -96,6 +96,8 @@ class Demo:
         failed = flow.failed(known)
         standings = follow(ledger, expected)
         self._tell(stack, standings)
+        for page in pages(stack, flow):
+            self.say(f"page of a run that mapped: {page}")
         for dag, run in failed:
             page = f"{stack.site.url('airflow')}/dags/{dag}/runs/{run}"
             self.say(f"NOT AS EXPECTED  a run of {dag} failed: {page}")

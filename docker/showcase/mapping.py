@@ -1,17 +1,20 @@
-"""What is on the ground of every published scene: the last part of the demo."""
+"""What is on the ground and on the water of every published scene: the last part of the demo."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
 from onemachine.rest import AirflowApi
 from onemachine.stack import Stack
 
-from showcase import preparing
+from showcase import preparing, telling
+from showcase.flow import Flow
 from showcase.following import MOST, Standing
 from undersky.refs import Kind
 from undersky.services.ledger import Ledger, Product, Selection
 
+KINDS = (Kind.LANDCOVER, Kind.VESSELS)
 ENDED = ("published", "held", "withdrawn", "failed")
 PATIENCE_S = 900.0
 
@@ -24,7 +27,7 @@ def map_published(
     *,
     say: Callable[[str], None],
 ) -> list[Product]:
-    """The land-cover map of every published scene, as far as it came; said when one did not."""
+    """Land cover and vessels of every published scene, as far as they came; said when one did not."""
     preparing.bootstrap_maps(stack.site)
     wanted = [each for each in standings if each.state == "published"]
     say(f"mapping the ground of {len(wanted)} published scenes")
@@ -33,26 +36,40 @@ def map_published(
     while True:
         stack.supervisor.check()
         maps = _maps(ledger, wanted)
-        if len(maps) == len(wanted) and all(each.state in ENDED for each in maps):
+        ended = [each for each in maps if each.state in ENDED]
+        if len(ended) == len(wanted) * len(KINDS):
             break
         if time.monotonic() > deadline:
-            say(f"NOT AS EXPECTED  {len(maps)} of {len(wanted)} maps ended in time")
+            say(f"NOT AS EXPECTED  {len(ended)} of {len(wanted) * len(KINDS)} maps ended in time")
             break
         time.sleep(2.0)
-    counts = Counter(str(each.state) for each in maps)
-    say("  " + ", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
+    for kind in KINDS:
+        counts = Counter(str(each.state) for each in maps if each.kind is kind)
+        say(f"  {kind}: " + ", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
     for each in maps:
         if each.state in ("held", "failed"):
-            say(f"  {each.scene}: {each.state}, {each.sentence}")
+            say(f"  {each.kind} of {each.scene}: {each.state}, {each.sentence}")
     return maps
 
 
+def pages(stack: Stack, flow: Flow) -> list[str]:
+    """Addresses of the pages of all runs that mapped something."""
+    found = []
+    for dag, run in flow.runs(("success", "failed")):
+        if dag == "ground_maps":
+            entry = f"/dags/{dag}/dagRuns/{quote(run)}/taskInstances/page/xcomEntries/return_value"
+            href = flow.api.call("GET", entry, good=(404,)).get("value")
+            found += [telling.public(stack.site, href)] if href else []
+    return found
+
+
 def _maps(ledger: Ledger, wanted: Sequence[Standing]) -> list[Product]:
-    """The newest map of each scene."""
-    chosen = Selection(scenes=tuple(each.expected.scene for each in wanted), kind=Kind.LANDCOVER)
-    newest: dict[str, Product] = {}
-    for product in ledger.products(chosen, limit=MOST):
-        known = newest.get(product.scene)
-        if known is None or product.id > known.id:
-            newest[product.scene] = product
+    """The newest map of each kind of each scene."""
+    scenes = tuple(each.expected.scene for each in wanted)
+    newest: dict[tuple[Kind, str], Product] = {}
+    for kind in KINDS:
+        for product in ledger.products(Selection(scenes=scenes, kind=kind), limit=MOST):
+            known = newest.get((kind, product.scene))
+            if known is None or product.id > known.id:
+                newest[kind, product.scene] = product
     return list(newest.values())

@@ -10,9 +10,8 @@ from onemachine.component import Component, Site, run_once
 from onemachine.stack import flow_settings
 
 HERE = Path(__file__).parent
-JUDGED_ON = 24
-MAPS_JUDGED_ON = 8
-"""Scenes of the frozen suite: a figure for the verdict, not an evaluation."""
+JUDGED_ON, MAPS_JUDGED_ON = 24, 8
+"""Scenes of a suite: a figure for the verdict, not an evaluation."""
 
 
 def steps(site: Site) -> list[Component]:
@@ -56,13 +55,14 @@ def _looking(site: Site, folder: Path) -> Component:
 
 
 def bootstrap(site: Site, *, model: str = "physics", scenes: int = JUDGED_ON) -> None:
-    """A model is in use: the physics baseline where nobody chose another."""
+    """Models are in use: the physics baseline where nobody chose another, and the shipped mask."""
     _bootstrap(site, "model", "--model", model, "--limit", str(scenes))
+    _bootstrap(site, "quality", "quality", "--limit", str(MAPS_JUDGED_ON))
 
 
 def bootstrap_maps(site: Site) -> None:
-    """The shipped land cover is in use: from now on every published scene is mapped."""
-    _bootstrap(site, "landcover", "landcover", "--limit", str(MAPS_JUDGED_ON))
+    """Shipped land cover and vessels are in use: from now on every published scene is mapped."""
+    _bootstrap(site, "maps", "landcover", "vessels", "--limit", str(MAPS_JUDGED_ON))
 
 
 def _bootstrap(site: Site, name: str, *words: str) -> None:
