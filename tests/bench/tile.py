@@ -1,4 +1,4 @@
-"""A full Sentinel-2 tile corrected, beside the floor: decoding its bands and encoding the layers it becomes.
+"""A full Sentinel-2 tile corrected and mapped, beside the floor: decoding its bands and encoding its layers.
 
 Run: python tests/bench/tile.py [--cache DIR] [--factor 10] [--threads 2] [--json FILE]
 
@@ -65,6 +65,9 @@ def _compare(cache: Path, work: Path, arguments: argparse.Namespace) -> dict[str
     result["decode"] = _child("decode", tile, work, arguments)
     result["encode"] = _child("encode", tile, work, arguments)
     shutil.rmtree(work / "raw")
+    (surface,) = (path.parent for path in (work / "full").glob("*/quality.tif"))
+    for name in ("map", "detect"):
+        result[name] = _child(name, surface, work / name, arguments)
     shutil.rmtree(work / "full")
     result["correct, physics"] = _child("physics", tile, work / "physics", arguments)
     shutil.rmtree(work / "physics")
@@ -133,6 +136,21 @@ def _correct(tile: Path, folder: Path, threads: int, model: str | None = None):
     return lambda: correct(tile, folder, estimator=estimator, options=options).bytes
 
 
+def _map(surface: Path, folder: Path, threads: int):
+    from undersky.stages.map import MapOptions, map_cover, open_mapper
+
+    mapper = open_mapper()
+    return lambda: map_cover(surface, folder, mapper=mapper, options=MapOptions(threads=threads)).bytes
+
+
+def _detect(surface: Path, folder: Path, threads: int):
+    from undersky.stages.detect import DetectOptions, detect, open_detector
+
+    detector = open_detector()
+    options = DetectOptions(threads=threads)
+    return lambda: detect(surface, folder, detector=detector, options=options).bytes
+
+
 def _unpack(_tile: Path, folder: Path, threads: int):
     """Every layer of the corrected tile as raw GeoTIFF: what the encoding floor starts from."""
     raw = folder / "raw"
@@ -195,6 +213,8 @@ def _encode(tile: Path, folder: Path, threads: int):
 _WORK = {
     "correct": _correct,
     "physics": partial(_correct, model="physics"),
+    "map": _map,
+    "detect": _detect,
     "unpack": _unpack,
     "decode": _decode,
     "encode": _encode,

@@ -13,6 +13,7 @@ from undersky.inference.mask import (
     learned_mask,
     rooted,
     seen_by,
+    shadow_threshold,
     threshold_mask,
 )
 from undersky.inference.view import View
@@ -28,6 +29,7 @@ from undersky.quality import Quality
 
 ROLES = ("blue", "green", "red", "nir08", "swir16", "swir22", "cirrus")
 CLASSES = ("cloud", "cloud_shadow", "cirrus", "snow", "water")
+ALL = np.ones((4, 4), dtype=bool)
 GROUND = {"B02": 0.1, "B03": 0.09, "B04": 0.07, "B8A": 0.3, "B10": 0.002, "B11": 0.18, "B12": 0.09}
 
 
@@ -66,17 +68,38 @@ def bright() -> Segmenter:
 
 def test_a_statement_is_made_where_it_is_likelier_than_its_threshold() -> None:
     found = planes(cloud=0.45, water=0.6)
-    assert has(bits_of(found, {}, has_cirrus=True), Quality.WATER).all()
-    assert not has(bits_of(found, {}, has_cirrus=True), Quality.CLOUD).any()
-    eager = bits_of(found, {"threshold_cloud": 0.4}, has_cirrus=True)
+    assert has(bits_of(found, {}, has_cirrus=True, seen=ALL), Quality.WATER).all()
+    assert not has(bits_of(found, {}, has_cirrus=True, seen=ALL), Quality.CLOUD).any()
+    eager = bits_of(found, {"threshold_cloud": 0.4}, has_cirrus=True, seen=ALL)
     assert has(eager, Quality.CLOUD).all()
     assert not has(eager, Quality.WATER).any()
 
 
 def test_cloud_hides_what_lies_below_and_cirrus_needs_its_band() -> None:
     everything = planes(cloud=0.9, cloud_shadow=0.9, cirrus=0.9, snow=0.9, water=0.9)
-    assert (bits_of(everything, {}, has_cirrus=True) == Quality.CLOUD | Quality.CIRRUS).all()
-    assert (bits_of(everything, {}, has_cirrus=False) == Quality.CLOUD).all()
+    assert (bits_of(everything, {}, has_cirrus=True, seen=ALL) == Quality.CLOUD | Quality.CIRRUS).all()
+    assert (bits_of(everything, {}, has_cirrus=False, seen=ALL) == Quality.CLOUD).all()
+
+
+def test_as_much_ground_is_in_shadow_as_clouds_leave_to_be_seen_in_it() -> None:
+    cloud, seen = np.zeros((100, 100), dtype=bool), np.ones((100, 100), dtype=bool)
+    cloud[:, :30] = True
+    shadow = np.linspace(0.1, 0.7, 10_000, dtype=np.float32).reshape(100, 100).T.copy()
+    said = (shadow > shadow_threshold(shadow, cloud, seen)) & ~cloud
+    assert said.mean() == pytest.approx(0.3 * 0.7, abs=0.002)
+    # what has no data counts for nothing
+    wide = np.pad(seen, ((0, 0), (0, 900)))
+    far = [np.pad(plane, ((0, 0), (0, 900))) for plane in (shadow, cloud)]
+    assert shadow_threshold(*far, wide) == shadow_threshold(shadow, cloud, seen)
+
+
+@pytest.mark.parametrize(("likely", "threshold"), [(0.05, 0.1), (0.9, 0.7)])
+def test_nothing_is_in_shadow_that_is_unlikely_and_all_that_is_nearly_sure(likely, threshold) -> None:
+    cloud = np.zeros((10, 10), dtype=bool)
+    cloud[:3] = True
+    shadow = np.full((10, 10), likely, dtype=np.float32)
+    assert shadow_threshold(shadow, cloud, ~np.zeros_like(cloud)) == pytest.approx(threshold)
+    assert shadow_threshold(shadow, ~np.zeros_like(cloud), ~np.zeros_like(cloud)) == pytest.approx(0.7)
 
 
 def test_a_shadow_that_no_cloud_can_throw_is_dark_ground() -> None:

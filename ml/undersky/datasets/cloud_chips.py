@@ -35,9 +35,6 @@ _SHADOW, _WATER, _SNOW, _LAND, _CLOUD = range(5)
 _STEPS = (1, 2, 3, 4, 6, 8)
 _COARSEST_M = 95.0
 _MAJORITY = 0.5
-_GAIN, _TINT = 0.3, 0.06
-"""Spread of a crop's brightness and of its bands', natural logarithm: the sunlit forest of one place is as
-dark as a shadow in another, so a shadow is to be told by what lies around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +108,8 @@ def draw_crops(
         toa, labels = _crop(chip, size * step, chance)
         reduced, truth = reduced_by(toa, step), reduced_by(_statements(labels), step)
         rows, cols = reduced.shape[1:]
-        gain = np.exp(_GAIN * chance.standard_normal() + _TINT * chance.standard_normal((len(ROLES), 1, 1)))
-        values[row, :, :rows, :cols] = torch.from_numpy(reduced * gain.astype(np.float32))
+        gain = np.float32(np.exp(0.1 * chance.standard_normal()))
+        values[row, :, :rows, :cols] = torch.from_numpy(reduced * gain)
         said[row, :, :rows, :cols] = torch.from_numpy(np.where(np.isnan(truth), np.nan, truth > _MAJORITY))
     return values, said
 

@@ -4,7 +4,8 @@
                                                                       '--> that of cloud is kept
 
 A shadow needs a cloud that can throw it: what the network takes for one and no cloud of the scene reaches is
-dark ground. The shadow of a cloud that stands beyond the frame is lost by that rule.
+dark ground. The shadow of a cloud that stands beyond the frame is lost by that rule. And clouds shade as much
+ground as they cover: that decides how likely a shadow must be, for one forest is as dark as another's shade.
 """
 
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ _NEAR_CLOUD_M = 240.0
 _WINDOW = 1536
 """Holds a full Sentinel-2 tile from afar and its margins: one pass; windows of 512 cost thrice as much."""
 _DEFAULT_THRESHOLD = 0.5
+_SHADOW_THRESHOLDS = (0.1, 0.7)
+"""Within which the share of cloud decides how likely a shadow must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,10 @@ def learned_mask(view: View, model: "Segmenter") -> SceneMask:
     found = class_planes(model, values)
     rows = view.shape()[0]
     pixel_m = resolution_m(view.scene.grid) * view.scene.grid.shape[0] / rows
-    bits = bits_of(found, model.config.settings, has_cirrus=bool(np.isfinite(values[-1]).any()))
-    bits = cast_only(bits, pixel_m, sun=mean_sun(view.scene))
     nodata = np.isnan(values[:-1]).any(axis=0)
+    has_cirrus = bool(np.isfinite(values[-1]).any())
+    bits = bits_of(found, model.config.settings, has_cirrus=has_cirrus, seen=~nodata)
+    bits = cast_only(bits, pixel_m, sun=mean_sun(view.scene))
     bits[nodata] = np.uint16(Quality.NODATA)
     return SceneMask(bits, np.where(nodata, np.float32(np.nan), found["cloud"]))
 
@@ -95,7 +99,9 @@ def rooted(toa: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(toa, 0.0)), dtype=np.float32)
 
 
-def bits_of(found: Mapping[str, Floats], settings: Mapping[str, float], *, has_cirrus: bool) -> QualityBits:
+def bits_of(
+    found: Mapping[str, Floats], settings: Mapping[str, float], *, has_cirrus: bool, seen: Bools
+) -> QualityBits:
     """The statements that are more likely than their threshold, uint16 (y, x).
 
     Where there is cloud, nothing is said of shadow and water below it; where no cirrus band was seen, nothing
@@ -103,12 +109,15 @@ def bits_of(found: Mapping[str, Floats], settings: Mapping[str, float], *, has_c
 
     Args:
         found: Probabilities by class.
-        settings: `threshold_<class>` where it is not a half.
+        settings: `threshold_<class>` where it is not a half, and of shadow not `shadow_threshold`.
         has_cirrus: True where the sensor delivered its cirrus band.
+        seen: True where there is data, (y, x).
     """
-    likely = {
-        name: plane > settings.get(f"threshold_{name}", _DEFAULT_THRESHOLD) for name, plane in found.items()
-    }
+    thresholds = {f"threshold_{name}": _DEFAULT_THRESHOLD for name in found} | dict(settings)
+    if "threshold_cloud_shadow" not in settings:
+        certain = found["cloud"] > thresholds["threshold_cloud"]
+        thresholds["threshold_cloud_shadow"] = shadow_threshold(found["cloud_shadow"], certain, seen)
+    likely = {name: plane > thresholds[f"threshold_{name}"] for name, plane in found.items()}
     cloud = likely["cloud"]
     said: Mapping[Quality, Bools] = {
         Quality.CLOUD: cloud,
@@ -121,6 +130,26 @@ def bits_of(found: Mapping[str, Floats], settings: Mapping[str, float], *, has_c
     for flag, where in said.items():
         bits[where] |= np.uint16(flag)
     return bits
+
+
+def shadow_threshold(shadow: Floats, cloud: Bools, seen: Bools) -> float:
+    """The probability beyond which as much ground is in shadow as clouds leave to be seen in it.
+
+    The sun's rays are parallel, so clouds shade as much level ground as they cover, a share a; where they are
+    strewn by chance a share a of that lies below a cloud again: a (1 - a) of the scene is in shadow and seen.
+
+    Args:
+        shadow: Probability, (y, x).
+        cloud: True on cloud, (y, x).
+        seen: True where there is data, (y, x).
+    """
+    least, most = _SHADOW_THRESHOLDS
+    ground = shadow[seen & ~cloud]
+    if not len(ground):
+        return most
+    clear = len(ground) / np.count_nonzero(seen)
+    # of the ground that is seen, a (1 - a) / (1 - a)
+    return float(np.clip(np.quantile(ground, clear), least, most))
 
 
 def cast_only(bits: QualityBits, pixel_m: float, *, sun: tuple[float, float]) -> QualityBits:

@@ -223,14 +223,20 @@ def segmentation_package(
         network: Trained, its config calibrated.
         provenance: How it was made and from what.
     """
-    state = network.state_dict()
     weights = {
         f"network.{key}": (value.half() if value.is_floating_point() else value).cpu().numpy()
-        for key, value in state.items()
+        for key, value in _arrays(network).items()
     }
     return ModelPackage(
         name, version, SEGMENTATION, _plain(network.config), dict(provenance), weights, digest=""
     )
+
+
+def _arrays(network: SegmentationNetwork) -> dict[str, Tensor]:
+    """All that it has learned, each array once: a layer that it holds under two names has the first."""
+    seen: dict[int, str] = {}
+    state = network.state_dict()
+    return {key: value for key, value in state.items() if seen.setdefault(value.data_ptr(), key) == key}
 
 
 def build_segmenter(package: ModelPackage, name: str) -> Segmenter:
@@ -246,7 +252,7 @@ def build_segmenter(package: ModelPackage, name: str) -> Segmenter:
     if (package.name, package.architecture) != (name, SEGMENTATION):
         raise _refused(package, name, f"it is a {package.architecture} model {package.name}")
     network = SegmentationNetwork(_config(package, name))
-    expected = {f"network.{key}": tuple(value.shape) for key, value in network.state_dict().items()}
+    expected = {f"network.{key}": tuple(value.shape) for key, value in _arrays(network).items()}
     found = {key: tuple(value.shape) for key, value in package.weights.items()}
     if found != expected:
         odd = sorted(set(found.items()) ^ set(expected.items()))[:3]
@@ -258,7 +264,8 @@ def build_segmenter(package: ModelPackage, name: str) -> Segmenter:
     if not all(bool(torch.isfinite(value).all()) for value in floats):
         raise _refused(package, name, "some weights are not finite")
     network.load_state_dict(
-        {key: value.float() if value.is_floating_point() else value for key, value in arrays.items()}
+        {key: value.float() if value.is_floating_point() else value for key, value in arrays.items()},
+        strict=False,  # the names were compared: only second ones are missing
     )
     return Segmenter(network.eval())
 

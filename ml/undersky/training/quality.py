@@ -35,10 +35,10 @@ QUALITY = "quality"
 VERSION = 1
 """Of the generator: another version makes other scenes from the same seed."""
 
-THRESHOLDS = {"threshold_cloud": 0.4, "threshold_cloud_shadow": 0.4}
+THRESHOLDS = {"threshold_cloud": 0.25}
 """Probability beyond which it is said, below a half: a masked pixel costs less than a cloud taken for ground.
 
-The same in every fold, chosen once, after an earlier training was seen on the chips.
+The same in every fold, chosen once, after the folds were seen on the chips.
 """
 
 _BATCH = 8
