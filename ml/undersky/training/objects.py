@@ -2,7 +2,7 @@
 
 labelled scenes (all but the one held out), simulated harbours
     --patches--> two sigmoid channels, inside and centre --> shared segmentation training
-training scenes, whole --every threshold--> the one of the best F1 --> the package's settings
+validation scenes, whole --every threshold--> the one of the best F1 --> the package's settings
 """
 
 import hashlib
@@ -39,6 +39,8 @@ from undersky.training.task import Progress
 _VALIDATION_PATCHES = 8
 _PRIOR = -3.0
 """Logit of every pixel before the first step."""
+_ENOUGH, _HALF = 50, 0.5
+"""Objects that can tell which threshold is best; the best one for a dozen is one of chance."""
 _LADDER = tuple(float(step) for step in np.arange(0.10, 0.901, 0.025).round(3))
 
 
@@ -85,7 +87,8 @@ class ObjectSpec:
     validation_share: float = 0.2
     """Of each real scene's objects: its eastern part validates and trains nothing."""
     threshold: float | None = None
-    """Least score of what is reported; null finds the one of the best F1 on the validation split."""
+    """Least score of what is reported; null finds the one of the best F1 on the validation split where that
+    holds objects enough, and else takes a half, which is what a calibrated score means."""
     water: Water = field(default_factory=Water)
     """Where objects may lie."""
 
@@ -235,11 +238,9 @@ class ObjectTask(SegmentationTask):
         package, figures = super().finish(network, story)
         low = {**package.config, "settings": asdict(spec.water.settings(_LADDER[0]))}
         matched = self.objects.matched(build_segmenter(replace(package, config=low), self.name))
-        threshold, counts = spec.threshold, Counts(0, 0, 0)
-        if threshold is None:
-            threshold, counts = best_threshold(matched, _LADDER)
-        else:
-            counts = sum((counts_at(scene, threshold) for scene in matched), counts)
+        enough = sum(scene.truth for scene in matched) >= _ENOUGH
+        threshold = spec.threshold or (best_threshold(matched, _LADDER)[0] if enough else _HALF)
+        counts = sum((counts_at(scene, threshold) for scene in matched), Counts(0, 0, 0))
         figures = {
             **figures,
             "threshold": threshold,
