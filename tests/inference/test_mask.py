@@ -113,6 +113,15 @@ def test_a_shadow_that_no_cloud_can_throw_is_dark_ground() -> None:
     assert has(bits[50:54, 30:34], Quality.CLOUD_SHADOW).all()
 
 
+def test_dark_is_water_only_where_no_cloud_throws_its_shadow() -> None:
+    bits = np.zeros((60, 60), dtype=np.uint16)
+    bits[30:34, 30:34] = Quality.CLOUD
+    bits[10:14, 30:34] = bits[50:54, 30:34] = Quality.CLOUD_SHADOW | Quality.WATER
+    found = cast_only(bits, 80.0, sun=(45.0, 180.0))
+    assert (found[10:14, 30:34] == Quality.CLOUD_SHADOW).all()
+    assert (found[50:54, 30:34] == Quality.WATER).all()
+
+
 def test_without_a_cloud_there_is_no_shadow() -> None:
     bits = np.full((20, 20), int(Quality.CLOUD_SHADOW), dtype=np.uint16)
     assert not cast_only(bits, 80.0, sun=(45.0, 120.0)).any()

@@ -153,7 +153,7 @@ def shadow_threshold(shadow: Floats, cloud: Bools, seen: Bools) -> float:
 
 
 def cast_only(bits: QualityBits, pixel_m: float, *, sun: tuple[float, float]) -> QualityBits:
-    """The bits without shadows that no cloud throws.
+    """The bits without shadows that no cloud throws, and without water in those that stay: both are dark.
 
     Args:
         bits: (y, x); not changed.
@@ -165,4 +165,6 @@ def cast_only(bits: QualityBits, pixel_m: float, *, sun: tuple[float, float]) ->
     if not bool(shadow.any()):
         return bits
     reach = shadow_reach(cloud, pixel_m, heights_m=CLOUD_HEIGHTS_M, beside_m=_NEAR_CLOUD_M, sun=sun)
-    return np.where(shadow & ~reach, bits & np.uint16(0xFFFF ^ int(Quality.CLOUD_SHADOW)), bits)
+    without = {flag: bits & np.uint16(0xFFFF ^ int(flag)) for flag in (Quality.CLOUD_SHADOW, Quality.WATER)}
+    said = np.where(shadow & ~reach, without[Quality.CLOUD_SHADOW], bits)
+    return np.where(shadow & reach, without[Quality.WATER], said)
