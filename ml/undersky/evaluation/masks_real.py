@@ -131,7 +131,7 @@ def _dates(folder: Path) -> Iterator[tuple[str, Floats, Bools]]:
 
 def _looked(model: Segmenter, toa: Floats) -> QualityBits:
     has_cirrus = bool(np.isfinite(toa[ROLES.index("cirrus")]).any())
-    seen = np.isfinite(toa[:-1]).all(axis=0)
+    seen = np.asarray(np.isfinite(toa[:-1]).all(axis=0))
     return bits_of(class_planes(model, toa), model.config.settings, has_cirrus=has_cirrus, seen=seen)
 
 

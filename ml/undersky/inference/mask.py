@@ -67,7 +67,7 @@ def learned_mask(view: View, model: "Segmenter") -> SceneMask:
     found = class_planes(model, values)
     rows = view.shape()[0]
     pixel_m = resolution_m(view.scene.grid) * view.scene.grid.shape[0] / rows
-    nodata = np.isnan(values[:-1]).any(axis=0)
+    nodata = np.asarray(np.isnan(values[:-1]).any(axis=0))
     has_cirrus = bool(np.isfinite(values[-1]).any())
     bits = bits_of(found, model.config.settings, has_cirrus=has_cirrus, seen=~nodata)
     bits = cast_only(bits, pixel_m, sun=mean_sun(view.scene))

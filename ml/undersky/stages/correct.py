@@ -11,12 +11,10 @@ every layer (inference/surface_layers.py), thumbnail, Item  -> the folder gets i
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import rasterio
 
@@ -35,6 +33,7 @@ from undersky.raster import encoding as enc
 from undersky.raster.commit import committed_folder, put_text, sha256_of
 from undersky.scene import Scene
 from undersky.sensors import open_scene, require_bands, verify_pixels
+from undersky.stages.made import Clock, made_once
 
 __all__ = [
     "GDAL_OPTIONS",
@@ -121,13 +120,13 @@ def correct(
         DataError: The product cannot be used; nothing is left behind.
         ConfigError: Model, state or DEM cannot be used.
     """
-    options, clock = options or CorrectOptions(), _Clock()
+    options, clock = options or CorrectOptions(), Clock()
     with rasterio.Env(**GDAL_OPTIONS):
         return correct_scene(open_scene(product), out, estimator=estimator, options=options, clock=clock)
 
 
 def correct_scene(
-    scene: Scene, out: Path, *, estimator: Estimator, options: CorrectOptions, clock: "_Clock | None" = None
+    scene: Scene, out: Path, *, estimator: Estimator, options: CorrectOptions, clock: Clock | None = None
 ) -> CorrectedProduct:
     """`correct` for a scene that is open already.
 
@@ -135,21 +134,19 @@ def correct_scene(
         DataError, ConfigError: As `correct`.
         TooCloudyError: The options ask for more clear ground than there is.
     """
-    clock = clock or _Clock()
+    clock = clock or Clock()
     with rasterio.Env(**GDAL_OPTIONS):
         require_bands(scene)
         lineage = trace(scene, estimator)
         folder = out / product_id(scene, lineage.digest)
-        found = _existing(folder, lineage.digest)
-        was_there = found is not None
-        if not was_there:
+
+        def make() -> None:
             verify_pixels(scene)
             _make(scene, folder, estimator=estimator, lineage=lineage, options=options, clock=clock)
             name = scene.sensor.collection
             put_text(out / f"{name}.json", stac.to_json(stac.surface_collection(name)))
-            found = _existing(folder, lineage.digest)
-    if found is None:
-        raise OSError(f"{folder} was complete a moment ago and is not any more: who deletes there?")
+
+        found, was_there = made_once(folder, lineage.digest, make)
     properties = found["properties"]
     return CorrectedProduct(
         id=folder.name,
@@ -162,21 +159,6 @@ def correct_scene(
         bytes=properties["undersky:bytes"],
         quality_percent=properties["undersky:quality_percent"],
     )
-
-
-class _Clock:
-    """Seconds and CPU-seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._began, self._cpu = time.monotonic(), time.process_time()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    @property
-    def cpu_seconds(self) -> float:
-        return time.process_time() - self._cpu
 
 
 def estimator_for(
@@ -233,17 +215,6 @@ def trace(scene: Scene, estimator: Estimator) -> stac.Lineage:
     return replace(lineage, quality_model=told)
 
 
-def _existing(folder: Path, digest: str) -> Any:
-    """The Item of a complete product of that digest in `folder`, as JSON; None when there is none."""
-    try:
-        item = json.loads((folder / f"{folder.name}.json").read_text(encoding="utf-8"))
-        same = item["properties"]["undersky:digest"] == digest
-        whole = all((folder / a["href"]).stat().st_size == a["file:size"] for a in item["assets"].values())
-    except (OSError, ValueError, KeyError):
-        return None
-    return item if same and whole else None
-
-
 def _make(
     scene: Scene,
     final: Path,
@@ -251,7 +222,7 @@ def _make(
     estimator: Estimator,
     lineage: stac.Lineage,
     options: CorrectOptions,
-    clock: _Clock,
+    clock: Clock,
 ) -> None:
     """The product is made and committed."""
     tell = Teller(scene, options.progress)

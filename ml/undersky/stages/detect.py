@@ -11,7 +11,6 @@ vessels.parquet, vessels.geojson, thumbnail;  Item  -> the folder gets its name
 
 import hashlib
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +33,7 @@ from undersky.raster.commit import committed_folder, put_text
 from undersky.raster.encoding import MAPS_FORMAT_VERSION, reflectance_layer
 from undersky.raster.surface_product import SurfaceProduct
 from undersky.stac.maps import COLLECTIONS, MapFile, MappedProduct, MapProduct, map_collection, map_item
+from undersky.stages.made import Clock, mapped
 
 if TYPE_CHECKING:
     from undersky.grid import Floats
@@ -149,32 +149,18 @@ def detect(
         ConfigError: It is a product of a sensor whose pixels are too large.
         DataError: It is no surface product, a band is missing, or a file cannot be read; nothing is left.
     """
-    options, clock = options or DetectOptions(), _Clock()
+    options, clock = options or DetectOptions(), Clock()
     with rasterio.Env(**_GDAL), SurfaceProduct.open(product) as surface:
         _require_sharp(surface)
         digest = detection_digest(surface, detector)
         folder = out / detection_id(surface, detector, digest)
-        found = _existing(folder, digest)
-        was_there = found is not None
-        if not was_there:
+
+        def make() -> None:
             _make(_Job(surface, detector, digest, options, clock), folder)
             name = collection_named(detector.name)
             put_text(out / f"{name}.json", stac.to_json(map_collection(name)))
-            found = _existing(folder, digest)
-    if found is None:
-        raise OSError(f"{folder} was complete a moment ago and is not any more: who deletes there?")
-    properties = found["properties"]
-    return MappedProduct(
-        id=folder.name,
-        folder=folder,
-        item=folder / f"{folder.name}.json",
-        digest=digest,
-        was_there=was_there,
-        seconds=clock.seconds,
-        cpu_seconds=clock.cpu_seconds,
-        bytes=properties["undersky:bytes"],
-        summary=properties["undersky:summary"],
-    )
+
+        return mapped(folder, digest, make, clock)
 
 
 def detection_id(surface: SurfaceProduct, detector: Detector, digest: str) -> str:
@@ -215,21 +201,6 @@ def _require_sharp(surface: SurfaceProduct) -> None:
         )
 
 
-class _Clock:
-    """Seconds and CPU-seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._began, self._cpu = time.monotonic(), time.process_time()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    @property
-    def cpu_seconds(self) -> float:
-        return time.process_time() - self._cpu
-
-
 @dataclass(frozen=True, slots=True)
 class _Job:
     """One table in the making."""
@@ -238,7 +209,7 @@ class _Job:
     detector: Detector
     digest: str
     options: DetectOptions
-    clock: _Clock
+    clock: Clock
 
     def tell(self, fraction: float, sentence: str) -> None:
         if self.options.progress is not None:
@@ -248,17 +219,6 @@ class _Job:
 class _Strip(NamedTuple):
     objects: "tuple[tuple[Detection, bytes], ...]"  # in the whole scene's pixels, each with its chip
     searched: int  # pixels where one could lie
-
-
-def _existing(folder: Path, digest: str) -> Any:
-    """The Item of a complete table of that digest in `folder`, as JSON; None when there is none."""
-    try:
-        item = json.loads((folder / f"{folder.name}.json").read_text(encoding="utf-8"))
-        same = item["properties"]["undersky:digest"] == digest
-        whole = all((folder / a["href"]).stat().st_size == a["file:size"] for a in item["assets"].values())
-    except (OSError, ValueError, KeyError):
-        return None
-    return item if same and whole else None
 
 
 def _make(job: _Job, final: Path) -> None:

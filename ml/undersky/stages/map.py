@@ -12,7 +12,6 @@ At most `threads + 1` strips are in memory, so a full tile costs what a small sc
 
 import hashlib
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +36,7 @@ from undersky.raster.commit import committed_folder, put_text
 from undersky.raster.encoding import COVER, COVER_CONFIDENCE, COVER_LAYERS, MAPS_FORMAT_VERSION, encode
 from undersky.raster.surface_product import SurfaceProduct
 from undersky.stac.maps import MappedProduct, MapProduct, map_collection, map_item
+from undersky.stages.made import Clock, mapped
 
 if TYPE_CHECKING:
     from undersky.inference.cover import CoverMap
@@ -143,33 +143,18 @@ def map_cover(
     Raises:
         DataError: It is no surface product, a band is missing, or a file cannot be read; nothing is left.
     """
-    options, clock = options or MapOptions(), _Clock()
+    options, clock = options or MapOptions(), Clock()
     with rasterio.Env(**_GDAL), SurfaceProduct.open(product) as surface:
         parameters = map_parameters()
         digest = map_digest(surface, mapper, parameters)
         folder = out / map_id(surface, digest)
-        found = _existing(folder, digest)
-        was_there = found is not None
-        if not was_there:
-            job = _Job(surface, mapper, parameters, digest, options, clock)
-            _make(job, folder)
+
+        def make() -> None:
+            _make(_Job(surface, mapper, parameters, digest, options, clock), folder)
             name = collection_of(surface)
             put_text(out / f"{name}.json", stac.to_json(map_collection(name)))
-            found = _existing(folder, digest)
-    if found is None:
-        raise OSError(f"{folder} was complete a moment ago and is not any more: who deletes there?")
-    properties = found["properties"]
-    return MappedProduct(
-        id=folder.name,
-        folder=folder,
-        item=folder / f"{folder.name}.json",
-        digest=digest,
-        was_there=was_there,
-        seconds=clock.seconds,
-        cpu_seconds=clock.cpu_seconds,
-        bytes=properties["undersky:bytes"],
-        summary=properties["undersky:summary"],
-    )
+
+        return mapped(folder, digest, make, clock)
 
 
 def collection_of(surface: SurfaceProduct) -> str:
@@ -201,21 +186,6 @@ DECISION = "1"
 """`inference.cover.VERSION`, known without loading torch; a test holds them equal."""
 
 
-class _Clock:
-    """Seconds and CPU-seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._began, self._cpu = time.monotonic(), time.process_time()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    @property
-    def cpu_seconds(self) -> float:
-        return time.process_time() - self._cpu
-
-
 @dataclass(frozen=True, slots=True)
 class _Job:
     """One map in the making."""
@@ -225,7 +195,7 @@ class _Job:
     parameters: Mapping[str, Any]
     digest: str
     options: MapOptions
-    clock: _Clock
+    clock: Clock
 
     def tell(self, fraction: float, sentence: str) -> None:
         if self.options.progress is not None:
@@ -252,17 +222,6 @@ class _Counts:
         shares = {BY_CODE[code].slug: 100.0 * self.pixels.get(code, 0) / max(mapped, 1) for code in CODES}
         shares["nodata"] = 100.0 * nodata / max(total, 1)
         return shares | {"confidence": 100.0 * self.confidence / max(mapped, 1)}
-
-
-def _existing(folder: Path, digest: str) -> Any:
-    """The Item of a complete map of that digest in `folder`, as JSON; None when there is none."""
-    try:
-        item = json.loads((folder / f"{folder.name}.json").read_text(encoding="utf-8"))
-        same = item["properties"]["undersky:digest"] == digest
-        whole = all((folder / a["href"]).stat().st_size == a["file:size"] for a in item["assets"].values())
-    except (OSError, ValueError, KeyError):
-        return None
-    return item if same and whole else None
 
 
 def _make(job: _Job, final: Path) -> None:

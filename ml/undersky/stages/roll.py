@@ -13,7 +13,6 @@ which order they came, and whoever has them makes the same bytes again.
 
 import hashlib
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,6 +46,7 @@ from undersky.raster.encoding import (
 )
 from undersky.stac.maps import MappedProduct
 from undersky.stac.rolling import RollingProduct, rolling_collection, rolling_item
+from undersky.stages.made import Clock, mapped
 from undersky.tile_refs import HORIZON_DAYS, LATEST, MOST_MAPS, ROLL_RULE
 
 STRIP_ROWS = 512
@@ -153,45 +153,16 @@ def roll(products: Sequence[Path], out: Path, *, options: RollOptions | None = N
     Raises:
         DataError: As `plan_roll`, or a raster cannot be read; nothing is left.
     """
-    options, clock = options or RollOptions(), _Clock()
+    options, clock = options or RollOptions(), Clock()
     plan = plan_roll(products)
     folder = out / plan.id
-    found = _existing(folder, plan.digest)
-    was_there = found is not None
-    if not was_there:
+
+    def make() -> None:
         with rasterio.Env(**_GDAL):
             _make(_Job(plan, options, clock), folder)
         put_text(out / f"{plan.collection}.json", stac.to_json(rolling_collection(plan.collection)))
-        found = _existing(folder, plan.digest)
-    if found is None:
-        raise OSError(f"{folder} was complete a moment ago and is not any more: who deletes there?")
-    properties = found["properties"]
-    return MappedProduct(
-        id=folder.name,
-        folder=folder,
-        item=folder / f"{folder.name}.json",
-        digest=plan.digest,
-        was_there=was_there,
-        seconds=clock.seconds,
-        cpu_seconds=clock.cpu_seconds,
-        bytes=properties["undersky:bytes"],
-        summary=properties["undersky:summary"],
-    )
 
-
-class _Clock:
-    """Seconds and CPU-seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._began, self._cpu = time.monotonic(), time.process_time()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    @property
-    def cpu_seconds(self) -> float:
-        return time.process_time() - self._cpu
+    return mapped(folder, plan.digest, make, clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +171,7 @@ class _Job:
 
     plan: RollPlan
     options: RollOptions
-    clock: _Clock
+    clock: Clock
 
     def tell(self, fraction: float, sentence: str) -> None:
         if self.options.progress is not None:
@@ -243,17 +214,6 @@ def _that_count(maps: Sequence[CoverProduct]) -> tuple[CoverProduct, ...]:
         raise DataError(Reason.UNKNOWN_PRODUCT, "no map was given: name folders that `undersky map` made")
     since = ordered[-1].sensed - timedelta(days=HORIZON_DAYS)
     return tuple(one for one in ordered if one.sensed > since)[-MOST_MAPS:]
-
-
-def _existing(folder: Path, digest: str) -> Any:
-    """The Item of a complete map of that digest in `folder`, as JSON; None when there is none."""
-    try:
-        item = json.loads((folder / f"{folder.name}.json").read_text(encoding="utf-8"))
-        same = item["properties"]["undersky:digest"] == digest
-        whole = all((folder / a["href"]).stat().st_size == a["file:size"] for a in item["assets"].values())
-    except (OSError, ValueError, KeyError):
-        return None
-    return item if same and whole else None
 
 
 def _make(job: _Job, final: Path) -> None:
