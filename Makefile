@@ -6,6 +6,8 @@ BIN := .venv/bin
 WHEELS := $(wildcard $(PIP_FIND_LINKS))
 TORCH := torch==2.13.0 kornia==0.9.0 monai==1.6.1
 BACKEND ?= cpu
+# Hundreds of tests start processes of their own, which read what the first has compiled.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test lint faults bench evaluate physics lock clean
 
