@@ -41,7 +41,10 @@ def test_windows_say_what_one_pass_says(body, rows, cols):
     windowed = class_probabilities(model, values, window=148)
     assert whole.shape == (3, rows, cols)
     np.testing.assert_allclose(windowed, whole, atol=1e-5)
-    assert np.array_equal(windowed.argmax(0), whole.argmax(0))
+    second, first = np.sort(whole, axis=0)[-2:]
+    decided = first - second > 1e-4
+    assert decided.mean() > 0.9
+    assert np.array_equal(windowed.argmax(0)[decided], whole.argmax(0)[decided])
 
 
 @pytest.mark.parametrize("size", [1, 3, 17])

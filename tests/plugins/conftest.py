@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,8 @@ def _logging_as_it_was() -> Iterator[None]:
     """Airflow sets up logging for the whole process when it is imported; other tests have their own."""
     root, config = logging.getLogger(), structlog.get_config()
     level, handlers = root.level, list(root.handlers)
+    # Airflow's classes keep the first logger that they get: one that prints where a test alone looked is dead
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
     yield
     root.setLevel(level)
     root.handlers[:] = handlers

@@ -3,6 +3,7 @@
 python tests/training/toy.py train RECIPE --out DIR      undersky, which knows the toy
 """
 
+import faulthandler
 import hashlib
 import json
 import multiprocessing
@@ -111,6 +112,7 @@ def run(arguments, log, environment):
     into = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(into, 1)
     os.dup2(into, 2)
+    faulthandler.dump_traceback_later(110)  # who waits for it for two minutes reads where it hangs
     sys.exit(main(arguments))
 
 

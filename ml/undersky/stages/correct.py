@@ -33,7 +33,7 @@ from undersky.raster import encoding as enc
 from undersky.raster.commit import committed_folder, put_text, sha256_of
 from undersky.scene import Scene
 from undersky.sensors import open_scene, require_bands, verify_pixels
-from undersky.stages.made import Clock, made_once
+from undersky.stac.made import Clock, made_once
 
 __all__ = [
     "GDAL_OPTIONS",

@@ -32,8 +32,8 @@ from undersky.raster.cog import read_reduced
 from undersky.raster.commit import committed_folder, put_text
 from undersky.raster.encoding import MAPS_FORMAT_VERSION, reflectance_layer
 from undersky.raster.surface_product import SurfaceProduct
+from undersky.stac.made import Clock, mapped
 from undersky.stac.maps import COLLECTIONS, MapFile, MappedProduct, MapProduct, map_collection, map_item
-from undersky.stages.made import Clock, mapped
 
 if TYPE_CHECKING:
     from undersky.grid import Floats

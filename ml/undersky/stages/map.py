@@ -35,8 +35,8 @@ from undersky.raster.cog import CogStream, cog_stream, read_reduced, stored_stat
 from undersky.raster.commit import committed_folder, put_text
 from undersky.raster.encoding import COVER, COVER_CONFIDENCE, COVER_LAYERS, MAPS_FORMAT_VERSION, encode
 from undersky.raster.surface_product import SurfaceProduct
+from undersky.stac.made import Clock, mapped
 from undersky.stac.maps import MappedProduct, MapProduct, map_collection, map_item
-from undersky.stages.made import Clock, mapped
 
 if TYPE_CHECKING:
     from undersky.inference.cover import CoverMap

@@ -44,9 +44,9 @@ from undersky.raster.encoding import (
     decode,
     encode,
 )
+from undersky.stac.made import Clock, mapped
 from undersky.stac.maps import MappedProduct
 from undersky.stac.rolling import RollingProduct, rolling_collection, rolling_item
-from undersky.stages.made import Clock, mapped
 from undersky.tile_refs import HORIZON_DAYS, LATEST, MOST_MAPS, ROLL_RULE
 
 STRIP_ROWS = 512
