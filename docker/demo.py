@@ -112,7 +112,7 @@ class Demo:
 
     def _release(self, stack: Stack, ledger: Ledger, flow: Flow, standings: Sequence[Standing]) -> bool:
         """The shipped weights take the baseline's place, two scenes show it, a small training is refused."""
-        if len(ledger.releases()) > 1:
+        if len({record.release.model("correction").digest for record in ledger.releases()}) > 1:
             self.say("the shipped weights were released before: see `undersky model list`")
             return True
         releasing = Releasing(stack, flow.api, self.say, attended=self._is_attended)
