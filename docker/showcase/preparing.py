@@ -25,6 +25,7 @@ def steps(site: Site) -> list[Component]:
             ("ledger-and-bucket", *(["real-products"] if samples() else [])),
         ),
         _step("model", lambda: bootstrap(site), ("mlflow", "ledger-and-bucket")),
+        _step("mask", lambda: bootstrap_mask(site), ("model",)),
     ]
 
 
@@ -55,8 +56,12 @@ def _looking(site: Site, folder: Path) -> Component:
 
 
 def bootstrap(site: Site, *, model: str = "physics", scenes: int = JUDGED_ON) -> None:
-    """Models are in use: the physics baseline where nobody chose another, and the shipped mask."""
+    """A correction is in use: the physics baseline where nobody chose another."""
     _bootstrap(site, "model", "--model", model, "--limit", str(scenes))
+
+
+def bootstrap_mask(site: Site) -> None:
+    """The shipped quality mask is in use."""
     _bootstrap(site, "quality", "quality", "--limit", str(MAPS_JUDGED_ON))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
-from showcase.preparing import bootstrap_maps
+from showcase.preparing import bootstrap_maps, bootstrap_mask
 
 from stack_world import World, add_area
 from undersky.landcover import BY_CODE, CLASSES
@@ -37,14 +37,15 @@ LAND, WATER = "sentinel-2-landcover", "sentinel-2-vessels"
 
 @pytest.fixture(scope="session")
 def scenes(world: World) -> list[str]:
-    """Three dates of one tile, mapped."""
+    """Three dates of one tile, masked and mapped."""
+    bootstrap_mask(world.stack.site)
     bootstrap_maps(world.stack.site)
     add_area(world.ledger, "mapped", tile=TILE)
     made = [
         world.announce(sensor, tile=TILE, days_ago=days, seed=9)
         for sensor, days in (("S2A", 2), ("S2B", 1), ("S2C", 0))
     ]
-    world.let_flow(*made)
+    world.let_flow(*made, patience_s=600)
     for kind in (Kind.LANDCOVER, Kind.VESSELS):
         wait(lambda kind=kind: len(published(world, made, kind)) == len(made), f"maps of kind {kind}")
     return made
