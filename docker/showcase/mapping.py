@@ -30,17 +30,19 @@ def map_published(
     """Land cover and vessels of every published scene, as far as they came; said when one did not."""
     preparing.bootstrap_maps(stack.site)
     wanted = [each for each in standings if each.state == "published"]
-    say(f"mapping the ground of {len(wanted)} published scenes")
+    sharp = sum(each.expected.scene.startswith("S2") for each in wanted)
+    expected = len(wanted) + sharp  # vessels are looked for at 10 m alone
+    say(f"mapping the ground of {len(wanted)} published scenes, and the water of {sharp}")
     api.trigger("ground_maps")
     deadline = time.monotonic() + PATIENCE_S
     while True:
         stack.supervisor.check()
         maps = _maps(ledger, wanted)
         ended = [each for each in maps if each.state in ENDED]
-        if len(ended) == len(wanted) * len(KINDS):
+        if len(ended) == expected:
             break
         if time.monotonic() > deadline:
-            say(f"NOT AS EXPECTED  {len(ended)} of {len(wanted) * len(KINDS)} maps ended in time")
+            say(f"NOT AS EXPECTED  {len(ended)} of {expected} maps ended in time")
             break
         time.sleep(2.0)
     for kind in KINDS:
