@@ -52,6 +52,13 @@ def scenes(world: World) -> list[str]:
     return made
 
 
+@pytest.fixture(autouse=True)
+def credentials(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in world.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+
+
 def wait(true: Callable[[], bool], what: str, patience_s: float = 400.0) -> None:
     deadline = time.monotonic() + patience_s
     while not true():
