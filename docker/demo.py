@@ -87,9 +87,7 @@ class Demo:
         with self._timed("models"):
             released = self._release(stack, ledger, flow, standings)
         with self._timed("maps"):
-            published = follow(ledger, expected)
-            maps = map_published(stack, flow.api, ledger, published, say=self.say)
-        mapped = bool(maps) and all(each.state in ("published", "held") for each in maps)
+            mapped = map_published(stack, flow.api, ledger, follow(ledger, expected), say=self.say)
         with self._timed("settle"):
             quiet = flow.settle_down(patience_s=SETTLE_S)
             findable = self._wait_for_catalog(stack, sum(each.state == "published" for each in standings))

@@ -15,7 +15,8 @@ from undersky.refs import Kind
 from undersky.services.ledger import Ledger, Product, Selection
 
 KINDS = (Kind.LANDCOVER, Kind.VESSELS)
-ENDED = ("published", "held", "withdrawn", "failed")
+STANDING = ("published", "held")
+ENDED = (*STANDING, "withdrawn", "failed")
 PATIENCE_S = 900.0
 
 
@@ -26,8 +27,8 @@ def map_published(
     standings: Sequence[Standing],
     *,
     say: Callable[[str], None],
-) -> list[Product]:
-    """Land cover and vessels of every published scene, as far as they came; said when one did not."""
+) -> bool:
+    """Whether the maps of every published scene stand, or are held for a person, who is told."""
     preparing.bootstrap_maps(stack.site)
     wanted = [each for each in standings if each.state == "published"]
     sharp = sum(each.expected.scene.startswith("S2") for each in wanted)
@@ -51,7 +52,7 @@ def map_published(
     for each in maps:
         if each.state in ("held", "failed"):
             say(f"  {each.kind} of {each.scene}: {each.state}, {each.sentence}")
-    return maps
+    return len(ended) == expected and all(each.state in STANDING for each in maps)
 
 
 def pages(stack: Stack, flow: Flow) -> list[str]:

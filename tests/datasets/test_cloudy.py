@@ -125,7 +125,7 @@ def test_the_cirrus_band_sees_cirrus_and_high_clouds_but_neither_ground_nor_low_
         return float(look_through(surface, over, airs, np.array([dampest]))[0, CIRRUS].mean())
 
     assert band(sky()) < 0.004
-    assert band(sky(veil=0.05)) > 3.0 * band(sky())
+    assert band(sky(veil=0.05)) > 0.015  # the dampest air leaves two fifths of it
     low, high = band(sky(thickness=20.0, top_m=600.0)), band(sky(thickness=20.0, top_m=7000.0))
     assert high > 5 * low
 

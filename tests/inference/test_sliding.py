@@ -21,6 +21,8 @@ CONFIG = SegmentationConfig(
 def segmenter(body: str) -> Segmenter:
     torch.manual_seed(3)
     network = SegmentationNetwork(replace(CONFIG, body=body))
+    *_, head = (layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
+    torch.nn.init.normal_(head.bias)  # no two classes are exactly as likely
     network.train()
     for _ in range(3):
         network(torch.randn(4, 2, 32, 32))
@@ -41,10 +43,7 @@ def test_windows_say_what_one_pass_says(body, rows, cols):
     windowed = class_probabilities(model, values, window=148)
     assert whole.shape == (3, rows, cols)
     np.testing.assert_allclose(windowed, whole, atol=1e-5)
-    second, first = np.sort(whole, axis=0)[-2:]
-    decided = first - second > 1e-4
-    assert decided.mean() > 0.9
-    assert np.array_equal(windowed.argmax(0)[decided], whole.argmax(0)[decided])
+    assert np.array_equal(windowed.argmax(0), whole.argmax(0))
 
 
 @pytest.mark.parametrize("size", [1, 3, 17])

@@ -149,10 +149,7 @@ def _suite(wanted: tuple[int, ...]) -> Iterator[Sky]:
 def _looked(model: Segmenter, sky: Sky) -> QualityBits:
     """By the model, as in a scene."""
     planes = class_planes(model, sky.toa)
-    has_cirrus = bool(np.isfinite(sky.toa[-1]).any())
-    seen = np.asarray(np.isfinite(sky.toa[:-1]).all(axis=0))
-    bits = bits_of(planes, model.config.settings, has_cirrus=has_cirrus, seen=seen)
-    return cast_only(bits, sky.pixel_m, sun=sky.sun)
+    return cast_only(bits_of(planes, model.config.settings, sky.toa), sky.pixel_m, sun=sky.sun)
 
 
 def _tested(sky: Sky) -> QualityBits:

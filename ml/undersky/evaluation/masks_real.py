@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from undersky.datasets.cloud_chips import CloudChip, load_chips, reduced_by
-from undersky.datasets.cloudy_air import ROLES
 from undersky.errors import ConfigError, DataError, Reason
 from undersky.evaluation.maps import Counted
 from undersky.grid import Floats
@@ -130,9 +129,7 @@ def _dates(folder: Path) -> Iterator[tuple[str, Floats, Bools]]:
 
 
 def _looked(model: Segmenter, toa: Floats) -> QualityBits:
-    has_cirrus = bool(np.isfinite(toa[ROLES.index("cirrus")]).any())
-    seen = np.asarray(np.isfinite(toa[:-1]).all(axis=0))
-    return bits_of(class_planes(model, toa), model.config.settings, has_cirrus=has_cirrus, seen=seen)
+    return bits_of(class_planes(model, toa), model.config.settings, toa)
 
 
 def _truths(chip: CloudChip, step: int) -> Mapping[str, Bools]:

@@ -67,10 +67,8 @@ def learned_mask(view: View, model: "Segmenter") -> SceneMask:
     found = class_planes(model, values)
     rows = view.shape()[0]
     pixel_m = resolution_m(view.scene.grid) * view.scene.grid.shape[0] / rows
-    nodata = np.asarray(np.isnan(values[:-1]).any(axis=0))
-    has_cirrus = bool(np.isfinite(values[-1]).any())
-    bits = bits_of(found, model.config.settings, has_cirrus=has_cirrus, seen=~nodata)
-    bits = cast_only(bits, pixel_m, sun=mean_sun(view.scene))
+    nodata = ~with_data(values)
+    bits = cast_only(bits_of(found, model.config.settings, values), pixel_m, sun=mean_sun(view.scene))
     bits[nodata] = np.uint16(Quality.NODATA)
     return SceneMask(bits, np.where(nodata, np.float32(np.nan), found["cloud"]))
 
@@ -99,9 +97,7 @@ def rooted(toa: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(toa, 0.0)), dtype=np.float32)
 
 
-def bits_of(
-    found: Mapping[str, Floats], settings: Mapping[str, float], *, has_cirrus: bool, seen: Bools
-) -> QualityBits:
+def bits_of(found: Mapping[str, Floats], settings: Mapping[str, float], toa: Floats) -> QualityBits:
     """The statements that are more likely than their threshold, uint16 (y, x).
 
     Where there is cloud, nothing is said of shadow and water below it; where no cirrus band was seen, nothing
@@ -110,9 +106,9 @@ def bits_of(
     Args:
         found: Probabilities by class.
         settings: `threshold_<class>` where it is not a half, and of shadow not `shadow_threshold`.
-        has_cirrus: True where the sensor delivered its cirrus band.
-        seen: True where there is data, (y, x).
+        toa: What was looked at, (band, y, x), NaN where missing; the last band is that of cirrus.
     """
+    seen, has_cirrus = with_data(toa), bool(np.isfinite(toa[-1]).any())
     thresholds = {f"threshold_{name}": _DEFAULT_THRESHOLD for name in found} | dict(settings)
     if "threshold_cloud_shadow" not in settings:
         certain = found["cloud"] > thresholds["threshold_cloud"]
@@ -130,6 +126,11 @@ def bits_of(
     for flag, where in said.items():
         bits[where] |= np.uint16(flag)
     return bits
+
+
+def with_data(toa: Floats) -> Bools:
+    """True where every band but that of cirrus has data, (y, x)."""
+    return np.asarray(np.isfinite(toa[:-1]).all(axis=0))
 
 
 def shadow_threshold(shadow: Floats, cloud: Bools, seen: Bools) -> float:
