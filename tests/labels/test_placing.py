@@ -135,6 +135,14 @@ def test_finer_labels_give_the_class_that_covers_most(tmp_path):
     assert (labels[2:] == 0).all()
 
 
+def test_a_finer_pixel_to_ignore_takes_the_whole_pixel_that_it_touches(tmp_path):
+    codes = np.full((60, 90), 10)
+    codes[4, 4] = IGNORE  # one of nine
+    grid = GeoBox((20, 30), Affine(30, 0, LEFT, 0, -30, TOP), UTM33)
+    labels = labels_on(raster_version(tmp_path, codes, pixel=10), grid, sensed=DAY)
+    assert np.argwhere(labels == UNLABELLED).tolist() == [[1, 1]]
+
+
 def test_labels_in_degrees_reach_a_scene_in_metres(tmp_path):
     west, north = geopandas.GeoSeries([shapely.Point(LEFT, TOP)], crs=UTM33).to_crs("EPSG:4326")[0].coords[0]
     codes = np.full((400, 400), 10)

@@ -1,12 +1,14 @@
 """The page of products that lie on a disk."""
 
+import base64
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from PIL import Image
 
-from map_products import put_cover, put_objects, put_surface
+from map_products import edit, put_cover, put_objects, put_surface
 from undersky.cli import main
 from undersky.errors import DataError
 from undersky.stages.page import write_page
@@ -46,6 +48,19 @@ def test_a_folder_may_be_one_product_and_naming_it_twice_changes_nothing(
     [surface] = products.glob("*_SR_*")
     made = write_page([surface, products], tmp_path / "page.html")
     assert (made.scenes, made.products) == (1, 3)
+
+
+@pytest.mark.parametrize(("href", "shown"), [("./mine.png", 1), ("../../secret.png", 0)])
+def test_an_item_from_elsewhere_shows_no_file_but_those_beside_it(
+    tmp_path: Path, href: str, shown: int
+) -> None:
+    surface = put_surface(tmp_path / "products")
+    for path in (surface / "mine.png", tmp_path / "secret.png"):
+        Image.new("RGB", (4, 4), "red").save(path)
+    asset = {"href": href, "type": "image/png", "roles": ["thumbnail"]}
+    edit(surface, lambda item: item["assets"].update(thumbnail=asset))
+    text = write_page([surface], tmp_path / "page.html").page.read_text()
+    assert text.count(base64.b64encode((surface / "mine.png").read_bytes()).decode()) == shown
 
 
 def test_a_folder_without_products_is_refused(tmp_path: Path) -> None:
