@@ -11,6 +11,7 @@ from showcase.flow import RUNNING, Flow
 from showcase.preparing import bootstrap
 
 from undersky.services.ledger import Actor, Area, Ledger, Story
+from undersky.services.store import Store
 from undersky.stages.simulate import Order, Simulated, request_for, simulate
 from undersky.tiles import footprint, geojson
 
@@ -92,6 +93,12 @@ class World:
         story = self.ledger.story(scene)
         assert story is not None, f"the ledger knows no {scene}"
         return story
+
+    def store(self) -> Store:
+        """The bucket, as the stack's own account."""
+        return Store.open(
+            self.environment["UNDERSKY_STORE"], endpoint=self.environment["UNDERSKY_S3_ENDPOINT"]
+        )
 
     def address(self, href: str) -> str:
         """Where anybody reads it."""

@@ -26,3 +26,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
         ledger.close()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def credentials(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the stack's account on the bucket."""
+    for name, value in world.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)

@@ -53,24 +53,13 @@ def published(world: World, scene: str) -> tuple[str, dict[str, Any]]:
 
 def items_of(world: World, acquisition: str) -> list[str]:
     """Keys of all published Items of an acquisition's scenes, as the bucket has them."""
-    from undersky.services.store import Store
-
     scenes = {delivery.scene for delivery in world.story(acquisition).deliveries}
-    store = Store.open(
-        world.environment["UNDERSKY_STORE"], endpoint=world.environment["UNDERSKY_S3_ENDPOINT"]
-    )
+    store = world.store()
     return [
         found.key
         for found in store.list("stac/")
         if found.key.count("/") == 5 and found.key.split("/")[4] in scenes and found.key.endswith(".json")
     ]
-
-
-@pytest.fixture(autouse=True)
-def credentials(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in world.environment.items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
 
 
 def test_the_published_reflectance_is_the_simulators_truth(world: World, first: str) -> None:
@@ -202,11 +191,7 @@ def test_a_stage_that_is_killed_is_done_again(world: World) -> None:
 
 
 def test_nothing_lies_in_the_bucket_that_the_ledger_does_not_know(world: World) -> None:
-    from undersky.services.store import Store
-
-    store = Store.open(
-        world.environment["UNDERSKY_STORE"], endpoint=world.environment["UNDERSKY_S3_ENDPOINT"]
-    )
+    store = world.store()
     known = {store.key(str(product.href)) for product in world.ledger.published()}
     lying = {
         found.key

@@ -48,11 +48,8 @@ def registry(world: World, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 
 @pytest.fixture
-def store(world: World, monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name, value in world.environment.items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    return Store.open(world.environment["UNDERSKY_STORE"], endpoint=world.environment["UNDERSKY_S3_ENDPOINT"])
+def store(world: World) -> Store:
+    return world.store()
 
 
 def undersky(world: World, *arguments: str, code: int = 0) -> dict[str, Any]:
