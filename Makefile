@@ -9,7 +9,7 @@ BACKEND ?= cpu
 # Hundreds of tests start processes of their own, which read what the first has compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test lint faults bench evaluate physics lock clean
+.PHONY: help setup demo test lint faults bench evaluate chart kind lock clean
 
 help:  ## What each verb does
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ test: setup lint  ## Lint, types and all tests but the slow
 lint: setup  ## Ruff and mypy, as strict as pyproject.toml says
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ml plugins dags docker
+	$(BIN)/mypy ml plugins dags docker helm
 
 faults: setup  ## Kill it, cut it, race it: every fault test, the slow ones too
 	$(BIN)/python -m pytest -m "faults or e2e"
@@ -44,8 +44,11 @@ evaluate: setup  ## Accuracy of every model: frozen suites, simulated ground and
 bench: setup  ## Seconds and memory of a full Sentinel-2 tile beside the floor
 	$(BIN)/python tests/bench/tile.py
 
-physics: setup  ## Refit the shipped tables of atmospheric physics from their 6S samples
-	$(BIN)/python -m undersky.atmosphere.fit
+chart: setup  ## Lint, render and check the Helm chart for each of its example values
+	$(BIN)/python helm/check.py
+
+kind: setup  ## A cluster on this machine, to the first published scene (needs docker, kind, kubectl, helm)
+	$(BIN)/python helm/kind.py
 
 lock: setup  ## Resolve the requirement locks again
 	for name in dev runtime airflow; do $(BIN)/uv pip compile --quiet --universal --no-annotate --no-header --python-version 3.11 requirements/$$name.in $$([ $$name = dev ] || echo -c requirements/dev.txt) --output-file requirements/$$name.txt; done

@@ -57,7 +57,7 @@ def run_python(code: str, **environment: str) -> Ran:
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=1200,
     )
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
     return Ran(done.returncode, done.stdout)

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     trainer_login: SecretStr | None = Field(
         None, description="Account under which trainings are logged, name:password; MLflow's own when unset."
     )
+    admin_login: SecretStr | None = Field(
+        None, description="Administrator of the registry, for `undersky model accounts` alone, name:password."
+    )
     reviewers: str | None = Field(
         None, description="Accounts of Airflow that may answer a review, a,b; whoever may trigger when unset."
     )
@@ -54,7 +57,17 @@ class Settings(BaseSettings):
         None, description="Command of a batch stage in runtime process; this Python's undersky when unset."
     )
     worker_image: str | None = Field(None, description="Image of a batch stage in runtime kubernetes.")
+    worker_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="When a node fetches the image in runtime kubernetes."
+    )
     worker_namespace: str = Field("undersky", description="Namespace of the pods in runtime kubernetes.")
+    kubeconfig: Path | None = Field(
+        None, description="How to reach the cluster, a kubeconfig; the pod's own service account when unset."
+    )
+    pods: str | None = Field(
+        None,
+        description="What the pods of stages need, where it differs from the shipped table: YAML or a file.",
+    )
     batch_scenes: int = Field(4, ge=1, le=500, description="Scenes that flow together.")
     claim_scenes: int = Field(60, ge=1, le=20_000, description="Scenes that one run claims at most.")
     lease_minutes: float = Field(120, gt=0, description="How long a claim stands without a sign of life.")
@@ -84,6 +97,12 @@ def needed(value: T | None, name: str, *, cure: str) -> T:
     if value is None:
         raise ConfigError(f"UNDERSKY_{name.upper()} is not set: {cure}")
     return value
+
+
+def mlflow_login() -> str | None:
+    """MLflow's own account, name:password, of MLFLOW_TRACKING_USERNAME and _PASSWORD; None where unset."""
+    name, password = (os.environ.get(f"MLFLOW_TRACKING_{part}") for part in ("USERNAME", "PASSWORD"))
+    return f"{name}:{password}" if name and password else None
 
 
 class Ranks(NamedTuple):

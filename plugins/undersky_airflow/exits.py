@@ -7,6 +7,9 @@
     else      unexpected: a crash, a signal                 tried once more, a stage twice
     timeout   it hangs: its scenes are given back to a later run, this task is not tried again
 
+    pod taken away, or never begun (see `endings`)          tried again, the wait doubles
+    pod killed for its use of memory                        as a crash, with more memory from then on
+
 A stage that was killed is tried twice more, because it knows only the third time which scene kills it: that
 one fails, and the others of the batch are done.
 """
@@ -19,8 +22,11 @@ from airflow.sdk import Context, RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from undersky.errors import ConfigError, DataError, ServiceError
+from undersky_airflow.endings import PodEnd, PodEnding
 
 TRIES_AGAIN = 3
+TRAINING_TRIES_AGAIN = 50
+"""A training gives way to scenes as often as they need its GPU, and goes on from its checkpoint."""
 FIRST_WAIT = timedelta(seconds=20)
 LONGEST_WAIT = timedelta(minutes=10)
 
@@ -31,6 +37,36 @@ class StageUnfinished(AirflowException):
 
 class StageCrashed(AirflowException):
     """The stage ended in a way that nobody planned."""
+
+
+class StageOutOfMemory(StageCrashed):
+    """The stage needed more memory than its pod had; the next try has more."""
+
+
+class StageInterrupted(AirflowException):
+    """The pod was taken away, or never began: no fault of the stage."""
+
+
+def code_of(end: PodEnd, pod: str) -> int:
+    """Exit code of the stage in a pod that ended.
+
+    Args:
+        end: How.
+        pod: Its name, for the message.
+
+    Raises:
+        StageOutOfMemory: It was killed for its use of memory.
+        StageInterrupted: It was taken away, or never began.
+        AirflowTaskTimeout: It ran into its deadline.
+    """
+    sentence = f"pod {pod}: {end.ending}: {end.said}"
+    if end.ending in (PodEnding.COMPLETED, PodEnding.FAILED) and end.code is not None:
+        return end.code
+    if end.ending is PodEnding.OUT_OF_MEMORY:
+        raise StageOutOfMemory(sentence)
+    if end.ending is PodEnding.DEADLINE:
+        raise AirflowTaskTimeout(sentence)
+    raise StageInterrupted(sentence)
 
 
 def accept(code: int, arguments: Sequence[str]) -> None:
@@ -69,6 +105,10 @@ def _spelled(code: int) -> str:
 class RetryRule(RetryPolicy):
     """The one retry rule, for stages and steps alike."""
 
+    def __init__(self, again: int = TRIES_AGAIN) -> None:
+        """A rule for operators whose `retries` are `again`."""
+        self._again = again
+
     def evaluate(
         self,
         exception: BaseException,
@@ -78,14 +118,15 @@ class RetryRule(RetryPolicy):
     ) -> RetryDecision:
         """What becomes of a failed try; the operator's `retries` bounds it."""
         # Clearing a task raises max_tries by `retries`: what counts is the tries since then.
-        used = max(1, try_number - max(0, max_tries - TRIES_AGAIN))
+        used = max(1, try_number - max(0, max_tries - self._again))
         if isinstance(exception, ConfigError | DataError):
             return RetryDecision.fail("trying again changes nothing")
         if isinstance(exception, AirflowTaskTimeout):
             return RetryDecision.fail("it hung: a later run takes its scenes")
-        if isinstance(exception, ServiceError | StageUnfinished):
-            wait = min(FIRST_WAIT * 2 ** (used - 1), LONGEST_WAIT)
-            return RetryDecision.retry(wait, reason=f"a service failed: again in {wait.seconds} s")
+        if isinstance(exception, ServiceError | StageUnfinished | StageInterrupted):
+            wait = min(FIRST_WAIT * 2 ** min(used - 1, 9), LONGEST_WAIT)
+            why = "no fault of the stage" if isinstance(exception, StageInterrupted) else "a service failed"
+            return RetryDecision.retry(wait, reason=f"{why}: again in {wait.seconds} s")
         if used <= (2 if isinstance(exception, StageCrashed) else 1):
             return RetryDecision.retry(FIRST_WAIT, reason="unexpected: tried once more")
         return RetryDecision.fail("unexpected again and again")

@@ -1,211 +1,254 @@
-"""A stage as a pod: what it may use, what it may do, how its end is read. Loads the Kubernetes client."""
+"""A stage as a pod: a fresh one for each try, watched from the triggerer, gone at the end whatever that is.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+Loads the Kubernetes client.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
-from typing import Self
+from functools import partial
+from typing import Any, Self, TypeVar
 
+import tenacity
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
+from airflow.sdk.exceptions import TaskDeferred
+from kubernetes.client import ApiException
 from kubernetes.client import models as k8s
+from urllib3.exceptions import HTTPError
 
-from undersky.refs import ReleaseStage, Stage
+from undersky.errors import ConfigError, ServiceError
 from undersky.settings import Settings, needed
-from undersky.tile_refs import TileStage
+from undersky_airflow import pod_spec
 from undersky_airflow.actors import run_key
-from undersky_airflow.runners import FOR_SOME, AnyStage, Task
+from undersky_airflow.endings import PodEnd, PodEnding, end_of, status_of
+from undersky_airflow.pod_watch import SEEN, StageWatch
+from undersky_airflow.rooms import Room
+from undersky_airflow.runners import Task
 
-SCRATCH = "/scratch"
-GRACE_S = 60
-"""For the stage to write down what it has when it is told to end."""
-STARTUP_S = 900
-"""A node may have to be added and an image pulled."""
+T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What a stage needs of a node."""
-
-    cpu: str
-    memory: str
-    """Requested and limited: a stage that needs more is killed, and its batch isolates the scene."""
-    scratch: str
-    """Disk for working files; the pod is evicted beyond."""
-    secrets: tuple[str, ...]
-    """Kubernetes Secrets whose keys become environment variables."""
-    gpus: int = 0
-    """NVIDIA GPUs; they are limited to what is requested."""
-
-
-_STORE = ("undersky-store",)
-ROOMS: Mapping[AnyStage, Room] = {
-    Stage.INGEST: Room("500m", "1Gi", "2Gi", (*_STORE, "undersky-providers")),
-    Stage.VALIDATE_L1: Room("1", "2Gi", "6Gi", _STORE),
-    Stage.CORRECT: Room("2", "3Gi", "12Gi", _STORE),
-    Stage.VALIDATE_SURFACE: Room("1", "2Gi", "6Gi", _STORE),
-    Stage.MAP: Room("2", "6Gi", "6Gi", _STORE),
-    Stage.VALIDATE_MAP: Room("1", "2Gi", "3Gi", _STORE),
-    Stage.DETECT: Room("2", "6Gi", "6Gi", _STORE),
-    Stage.VALIDATE_OBJECTS: Room("1", "2Gi", "3Gi", _STORE),
-    TileStage.ROLL: Room("2", "4Gi", "12Gi", _STORE),
-    ReleaseStage.DATASET: Room("2", "6Gi", "12Gi", _STORE),
-    ReleaseStage.TRAIN: Room("4", "12Gi", "12Gi", (*_STORE, "undersky-trainer"), gpus=1),
-    ReleaseStage.EVALUATE: Room("4", "6Gi", "6Gi", (*_STORE, "undersky-trainer")),
-}
+LOGS_EVERY_S = 20
+"""What a running stage says reaches Airflow's log that often."""
+PATIENCE_S = 30.0
+"""The API server is asked again for so long."""
+MOST_WATCHES = 20
+"""A pod that runs on is watched again so often, where the watch failed and not the pod."""
+_GONE, _EXISTS, _REFUSED, _UNKNOWN_CALLER = 404, 409, (400, 403, 422), 401
 
 
 class StagePod(KubernetesPodOperator):
     """One try of a stage in a pod of its own, restricted, with secrets by reference alone.
 
     There is no XCom sidecar: results are manifests in the store. `durable=False`: a later try never takes up
-    a pod, which it might find evicted or half dead.
+    a pod, which it might find evicted or half dead; it ends what an earlier one left, and begins anew.
     """
 
+    room: Room
+
     @classmethod
-    def for_task(cls, task: Task, settings: Settings) -> Self:
+    def for_task(cls, task: Task, settings: Settings, room: Room) -> Self:
         """The pod of that try.
 
         Raises:
             ConfigError: No worker image is set.
         """
-        room = ROOMS[task.stage]
-        image = needed(settings.worker_image, "worker_image", cure="name the image of the stages")
-        return cls(
+        image = room.image or needed(
+            settings.worker_image, "worker_image", cure="name the image of the stages"
+        )
+        pod = cls(
             task_id=task.name.rpartition(".")[2],
             name=f"undersky-{task.stage}",
             namespace=settings.worker_namespace,
             image=image,
+            image_pull_policy=settings.worker_pull_policy,
             cmds=["undersky"],
             arguments=task.arguments,
             labels={
+                **room.labels,
                 "app.kubernetes.io/name": "undersky",
                 "app.kubernetes.io/component": "stage",
                 "undersky/stage": str(task.stage),
-                "undersky/batch": task.href.split("/")[-2][-63:].strip("-_."),
+                "undersky/batch": _label(task.href.split("/")[-2]),
             },
-            env_vars=_environment(settings, task.stage),
-            env_from=[
-                k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=name)) for name in room.secrets
-            ],
-            container_resources=_resources(room),
-            volumes=[
-                k8s.V1Volume(name="scratch", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit=room.scratch))
-            ],
-            volume_mounts=[k8s.V1VolumeMount(name="scratch", mount_path=SCRATCH)],
-            security_context=_pod_security(),
-            container_security_context=_container_security(),
-            automount_service_account_token=False,
-            service_account_name="undersky-worker",
+            kubernetes_conn_id=None,
+            in_cluster=settings.kubeconfig is None,
+            config_file=str(settings.kubeconfig) if settings.kubeconfig else None,
             active_deadline_seconds=int(task.timeout.total_seconds()),
             # The pod's own deadline comes first; Airflow's is the one that catches a lost node.
-            execution_timeout=task.timeout + timedelta(seconds=STARTUP_S),
-            termination_grace_period=GRACE_S,
+            execution_timeout=task.timeout + timedelta(seconds=2 * room.startup_s),
+            termination_grace_period=room.grace_s,
             termination_message_policy="FallbackToLogsOnError",
-            startup_timeout_seconds=STARTUP_S,
-            schedule_timeout_seconds=STARTUP_S,
+            startup_timeout_seconds=room.startup_s,
+            schedule_timeout_seconds=room.startup_s,
+            startup_check_interval_seconds=max(1, int(room.poll_s)),
+            poll_interval=room.poll_s,
+            logging_interval=LOGS_EVERY_S,
             deferrable=True,
             durable=False,
             do_xcom_push=False,
-            get_logs=True,
             random_name_suffix=True,
-            log_events_on_failure=True,
             on_finish_action="delete_pod",
             on_kill_action="delete_pod",
-            poll_interval=10,
+            **pod_spec.of(room, task.stage, settings),
         )
+        pod.room = room
+        return pod
 
-    def launch(self, context: Context) -> int:
-        """The pod exists.
-
-        Raises:
-            TaskDeferred: Always, unless it has ended already.
-        """
-        self._name_the_run(context)
-        return self._code_after(lambda: self.execute_async(context))
-
-    def come_back(self, context: Context, event: Mapping[str, object]) -> int:
-        """Exit code of the stage; its log is in the task's.
+    def launch(self, context: Context) -> None:
+        """The pod exists, and no other of this batch and stage.
 
         Raises:
-            AirflowException: The pod ended without one: evicted, never started, lost with its node.
-            AirflowTaskTimeout where it ran into its deadline.
+            TaskDeferred: Always.
+            ConfigError: The cluster refuses the pod.
+            ServiceError: Its API does not answer, or an earlier pod cannot be ended.
         """
         self._name_the_run(context)
-        return self._code_after(lambda: self.trigger_reentry(context, dict(event)))
+        self._end_predecessors()
+        self.pod = self.build_pod_request_obj(context)
+        self._create(self.pod)
+        self._watch(context)
+
+    def come_back(self, context: Context, event: Mapping[str, Any]) -> PodEnd:
+        """How the pod ended. Its log is in the task's, and it is gone.
+
+        Raises:
+            TaskDeferred: It runs on: whoever watched it failed.
+            ServiceError: The API does not answer.
+        """
+        self._name_the_run(context)
+        self.pod = found = self._find(str(event["name"]))
+        seen = status_of(found) if found is not None else None
+        end = end_of(seen, self.base_container_name, event=str(event["status"]))
+        if seen is None and end is not None and end.ending is PodEnding.MISSING:
+            end = end_of(event.get(SEEN), self.base_container_name) or end if event.get(SEEN) else end
+        if end is None:
+            end = self._watch_again(context, event)
+        if found is not None:
+            self._tell(found, end, since=event.get("last_log_time"))
+            self._remove([found], force=end.ending in (PodEnding.UNKNOWN, PodEnding.NODE_LOST))
+        return end
 
     def _name_the_run(self, context: Context) -> None:
-        self.labels = {**self.labels, "undersky/run": run_key(context)[-63:].strip("-_.")}
+        self.labels = {**self.labels, "undersky/run": _label(run_key(context))}
 
-    def _code_after(self, act: Callable[[], object]) -> int:
+    # What the API is asked; it may restart, throttle and fail.
+
+    def _find(self, name: str) -> k8s.V1Pod | None:
         try:
-            act()
-        except AirflowException:
-            if self.pod is not None and self.pod.status.reason == "DeadlineExceeded":
-                raise AirflowTaskTimeout(
-                    f"the pod ran into its deadline, {self.active_deadline_seconds} s"
-                ) from None
-            code = exit_code(self.pod, self.base_container_name)
-            if code is None:
-                raise
-            return code
-        return 0
+            return self._asked(lambda: self.client.read_namespaced_pod(name, self.namespace))
+        except ApiException as error:
+            if error.status == _GONE:
+                return None
+            raise
+
+    def _create(self, pod: k8s.V1Pod) -> None:
+        name = pod.metadata.name
+        try:
+            self._asked(lambda: self.client.create_namespaced_pod(self.namespace, pod))
+        except ApiException as error:
+            if error.status == _EXISTS and self._find(name) is not None:
+                return  # the answer to the first request was lost on its way
+            if error.status in _REFUSED:
+                raise ConfigError(f"the cluster refuses pod {name}: {error.body or error.reason}") from error
+            raise ServiceError(f"pod {name} cannot be made: {error.status} {error.reason}") from error
+        self.log.info("pod %s of namespace %s", name, self.namespace)
+
+    def _end_predecessors(self) -> None:
+        """No pod of this batch and stage is left: one at most may work on it."""
+        chosen = ("undersky/run", "undersky/stage", "undersky/batch")
+        selector = ",".join(f"{name}={self.labels[name]}" for name in chosen)
+
+        def left() -> list[k8s.V1Pod]:
+            found = self._asked(
+                lambda: self.client.list_namespaced_pod(self.namespace, label_selector=selector)
+            )
+            return list(found.items)
+
+        for force in (False, True):
+            if not (pods := left()):
+                return
+            self.log.warning("ends what an earlier try left: %s", [pod.metadata.name for pod in pods])
+            self._remove(pods, force=force)
+            until = time.monotonic() + (30 if force else self.room.grace_s + 30)
+            while time.monotonic() < until and left():
+                time.sleep(min(self.room.poll_s, 2.0))
+        if pods := left():
+            names = ", ".join(pod.metadata.name for pod in pods)
+            raise ServiceError(f"{names} of an earlier try cannot be ended: see the node that it is on")
+
+    def _remove(self, pods: Iterable[k8s.V1Pod], *, force: bool = False) -> None:
+        """They are told to end, and are gone within their grace; at once where nobody is left to be told."""
+        delete, grace = self.client.delete_namespaced_pod, 0 if force else self.room.grace_s
+        for pod in pods:
+            name = pod.metadata.name
+            try:
+                self._asked(partial(delete, name, self.namespace, grace_period_seconds=grace))
+            except ApiException as error:
+                if error.status != _GONE:
+                    raise
+
+    def _asked(self, request: Callable[[], T]) -> T:
+        """What the API answers, asked again for a while.
+
+        Raises:
+            ApiException: It refuses.
+            ServiceError: It does not answer.
+        """
+        patient = tenacity.Retrying(
+            stop=tenacity.stop_after_delay(PATIENCE_S),
+            wait=tenacity.wait_exponential(min=0.5, max=8),
+            retry=tenacity.retry_if_exception(_passes),
+            reraise=True,
+        )
+        try:
+            return patient(request)
+        except (HTTPError, OSError) as error:
+            raise ServiceError(f"the API of the cluster does not answer: {error}") from error
+        except ApiException as error:
+            if error.status == _UNKNOWN_CALLER or _passes(error):
+                raise ServiceError(f"the API of the cluster fails: {error.status} {error.reason}") from error
+            raise
+
+    # What is seen of it from Airflow.
+
+    def _watch(self, context: Context, **deferral: Any) -> None:
+        try:
+            self.invoke_defer_method(context=context, **deferral)
+        except TaskDeferred as deferred:
+            raise TaskDeferred(
+                trigger=StageWatch.instead_of(deferred.trigger, lost_after_s=self.room.lost_after_s),
+                method_name=deferred.method_name,
+                timeout=deferred.timeout,
+            ) from None
+
+    def _watch_again(self, context: Context, event: Mapping[str, Any]) -> PodEnd:
+        """It is watched on; how it ended, where that was tried often enough."""
+        times = int(event.get("watches", 0)) + 1
+        if times > MOST_WATCHES:
+            return PodEnd(PodEnding.UNKNOWN, f"it cannot be watched: {event.get('message')}")
+        self.log.warning("watched again, the pod runs on: %s", event.get("message"))
+        self.trigger_kwargs = {"watches": times}
+        self._watch(context, last_log_time=event.get("last_log_time"))
+        raise AssertionError("it defers")
+
+    def _tell(self, pod: k8s.V1Pod, end: PodEnd, *, since: Any) -> None:
+        """The log of the pod is in the task's; what the cluster noted too, unless it ended well."""
+        if end.ending not in (PodEnding.IMAGE_PULL, PodEnding.NOT_SCHEDULED):
+            with suppress(HTTPError, ApiException, OSError):  # evicted, it has none
+                self._write_logs(pod, since_time=since)
+        if end.ending is not PodEnding.COMPLETED:
+            self._read_pod_events(pod, reraise=False)
 
 
-def exit_code(pod: k8s.V1Pod | None, container: str) -> int | None:
-    """Exit code of the container; None while there is none, and where the pod was taken away from outside."""
-    status = pod.status if pod is not None else None
-    if status is None or status.reason in ("Evicted", "NodeLost", "Preempting"):
-        return None
-    for each in status.container_statuses or []:
-        if each.name == container and each.state is not None and each.state.terminated is not None:
-            return int(each.state.terminated.exit_code)
-    return None
+def _passes(error: BaseException) -> bool:
+    """Whether the same request may be answered later."""
+    if isinstance(error, ApiException):
+        return error.status in (0, None, 408, 429, 500, 502, 503, 504)
+    return isinstance(error, HTTPError | OSError)
 
 
-def _environment(settings: Settings, stage: AnyStage) -> list[k8s.V1EnvVar]:
-    """Settings of a stage that are no secrets, and every temporary file in the scratch volume."""
-    values = {
-        "UNDERSKY_STORE": settings.store,
-        "UNDERSKY_S3_ENDPOINT": settings.s3_endpoint,
-        "UNDERSKY_PUBLIC_URL": settings.public_url,
-        "UNDERSKY_THREADS": str(settings.threads),
-        "UNDERSKY_LOG_LEVEL": settings.log_level,
-        "UNDERSKY_LOG_FORMAT": settings.log_format,
-        "UNDERSKY_PROFILES": str(settings.profiles) if settings.profiles else None,
-        "UNDERSKY_SCRATCH": SCRATCH,
-        "TMPDIR": SCRATCH,
-        "HOME": SCRATCH,
-        "PYTHONUNBUFFERED": "1",
-    }
-    if stage in FOR_SOME["UNDERSKY_REGISTRY"]:
-        values["UNDERSKY_REGISTRY"] = settings.registry
-    return [k8s.V1EnvVar(name=name, value=value) for name, value in values.items() if value is not None]
-
-
-def _resources(room: Room) -> k8s.V1ResourceRequirements:
-    """Memory and disk are limited to what is requested; processor time may be borrowed."""
-    held = {"memory": room.memory, "ephemeral-storage": room.scratch}
-    if room.gpus:
-        held["nvidia.com/gpu"] = str(room.gpus)
-    return k8s.V1ResourceRequirements(requests={"cpu": room.cpu, **held}, limits=held)
-
-
-def _pod_security() -> k8s.V1PodSecurityContext:
-    """The `restricted` standard of Kubernetes."""
-    return k8s.V1PodSecurityContext(
-        run_as_non_root=True,
-        run_as_user=10001,
-        run_as_group=10001,
-        fs_group=10001,
-        seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
-    )
-
-
-def _container_security() -> k8s.V1SecurityContext:
-    return k8s.V1SecurityContext(
-        allow_privilege_escalation=False,
-        privileged=False,
-        read_only_root_filesystem=True,
-        capabilities=k8s.V1Capabilities(drop=["ALL"]),
-    )
+def _label(text: str) -> str:
+    """The end of the text, as a label may be."""
+    return text[-63:].strip("-_.")

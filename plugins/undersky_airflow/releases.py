@@ -7,6 +7,7 @@ from airflow.sdk import Context, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
 
 from undersky.refs import Begin, ReleaseStage
+from undersky_airflow.exits import TRAINING_TRIES_AGAIN, TRIES_AGAIN, RetryRule
 from undersky_airflow.heavy import HeavyOperator, Needs
 
 if TYPE_CHECKING:
@@ -65,12 +66,15 @@ class ReleaseOperator(HeavyOperator):
 def release_stage(name: ReleaseStage, order: "str | XComArg") -> ReleaseOperator:
     """The task of a stage; it runs unless one before it failed."""
     needs = NEEDS[name]
+    again = TRAINING_TRIES_AGAIN if name is ReleaseStage.TRAIN else TRIES_AGAIN
     return ReleaseOperator(
         task_id=name.value,
         stage=name,
         order=order,
         pool=needs.pool,
         execution_timeout=needs.timeout,
+        retries=again,
+        retry_policy=RetryRule(again),
         trigger_rule=TriggerRule.NONE_FAILED,
         doc_md=needs.does,
     )

@@ -20,10 +20,11 @@ from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings
 from undersky.tile_refs import TileStage
 from undersky_airflow.child import Child
+from undersky_airflow.exits import StageOutOfMemory, code_of
+from undersky_airflow.rooms import AnyStage, room_of
 
 Say = Callable[[str], None]
 
-AnyStage = Stage | ReleaseStage | TileStage
 VERBS: Mapping[type[AnyStage], tuple[str, ...]] = {
     Stage: ("batch",),
     ReleaseStage: ("model", "stage"),
@@ -116,17 +117,50 @@ class PodRunner:
         self._kill: Callable[[], None] | None = None
 
     def run(self, task: Task, context: Context, event: Mapping[str, object] | None) -> int:
-        """As the protocol says."""
+        """As the protocol says.
+
+        Raises:
+            TaskDeferred: As the protocol says.
+            AirflowException: The pod ended without an exit code of the stage, as `exits` says.
+        """
         from undersky_airflow.pods import StagePod
 
-        pod = StagePod.for_task(task, self._settings)
+        room = room_of(task.stage, self._settings.pods)
+        if room.memory_after_oom and _remembers(context, _OUT_OF_MEMORY):
+            self._say(f"an earlier try was killed for its use of memory: {room.memory_after_oom} this time")
+            room = room.model_copy(update={"memory": room.memory_after_oom})
+        pod = StagePod.for_task(task, self._settings, room)
         self._kill = pod.on_kill
-        return pod.launch(context) if event is None else pod.come_back(context, event)
+        if event is None:
+            pod.launch(context)
+            raise AssertionError("it defers")
+        end = pod.come_back(context, event)
+        self._say(f"pod {event['name']}: {end.ending}: {end.said}")
+        try:
+            return code_of(end, str(event["name"]))
+        except StageOutOfMemory:
+            _remember(context, _OUT_OF_MEMORY)
+            raise
 
     def kill(self) -> None:
         """The pod is deleted."""
         if self._kill is not None:
             self._kill()
+
+
+_OUT_OF_MEMORY = "undersky_out_of_memory"
+
+
+def _remembers(context: Context, what: str) -> bool:
+    """Whether an earlier try of this task has left that note: Airflow keeps it from try to try."""
+    notes = context.get("task_state_store")
+    return notes is not None and bool(notes.get(what))
+
+
+def _remember(context: Context, what: str) -> None:
+    notes = context.get("task_state_store")
+    if notes is not None:
+        notes.set(what, True)
 
 
 def runner_for(settings: Settings, say: Say) -> Runner:

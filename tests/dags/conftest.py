@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fixtures_airflow import ROOT, airflow_database, run_python  # noqa: F401  a fixture of every test here
+from fixtures_cluster import cluster  # noqa: F401  likewise
 
 PARSE = """
 import json, sys, time, warnings

@@ -11,6 +11,7 @@ from fixtures_airflow import context
 from undersky.errors import ConfigError
 from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings
+from undersky.tile_refs import TileStage
 
 RELEASES = ("1.33", "1.35", "1.37")
 SETTINGS = Settings(
@@ -24,8 +25,8 @@ SETTINGS = Settings(
     ledger="postgresql://secret@host/ledger",
     credentials="topsecret",
 )
-AnyStage = Stage | ReleaseStage
-each_stage = pytest.mark.parametrize("stage", [*Stage, *ReleaseStage])
+AnyStage = Stage | ReleaseStage | TileStage
+each_stage = pytest.mark.parametrize("stage", [*Stage, *TileStage, *ReleaseStage])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,18 +40,27 @@ def _no_cluster() -> Iterator[None]:
     patch.undo()
 
 
-def _pod(stage: AnyStage, *, settings: Settings = SETTINGS, **facts: Any) -> dict[str, Any]:
+def _stage_pod(stage: AnyStage, href: str, *, settings: Settings = SETTINGS) -> Any:
+    from undersky_airflow.pods import StagePod
+    from undersky_airflow.rooms import room_of
+    from undersky_airflow.runners import Task
+
+    task = Task(stage, href, timedelta(hours=1), f"surface_batch.{stage.replace('-', '_')}")
+    return StagePod.for_task(task, settings, room_of(stage, settings.pods))
+
+
+def _pod(stage: AnyStage, *, settings: Settings = SETTINGS, pods: str = "", **facts: Any) -> dict[str, Any]:
     """The request as JSON."""
     from kubernetes.client import ApiClient
 
-    from undersky_airflow.pods import StagePod
-    from undersky_airflow.runners import Task
-
+    if pods:
+        settings = settings.model_copy(update={"pods": pods})
     href = "s3://undersky/batches/surface_maps.scheduled__2026-11-22T18-30-00-00-00.3f2a91/007/batch.json"
     if isinstance(stage, ReleaseStage):
         href = f"s3://undersky/releases/model_release.manual__{'x' * 70}.3f2a91/order.json"
-    task = Task(stage, href, timedelta(hours=1), f"surface_batch.{stage.replace('-', '_')}")
-    pod = StagePod.for_task(task, settings)
+    if isinstance(stage, TileStage):
+        href = "s3://undersky/rolls/ground_maps.manual__2026-11-22.3f2a91/32TQM/order.json"
+    pod = _stage_pod(stage, href, settings=settings)
     there = context(**facts)
     pod._name_the_run(there)
     wire: dict[str, Any] = ApiClient().sanitize_for_serialization(pod.build_pod_request_obj(there))
@@ -80,7 +90,7 @@ def test_the_schema_would_catch_a_misspelled_field() -> None:
 def test_it_runs_the_verb_that_everybody_can_type(stage: AnyStage) -> None:
     (container,) = _pod(stage)["spec"]["containers"]
     assert container["command"] == ["undersky"]
-    verb = ["model", "stage"] if isinstance(stage, ReleaseStage) else ["batch"]
+    verb = {Stage: ["batch"], ReleaseStage: ["model", "stage"], TileStage: ["rolling", "stage"]}[type(stage)]
     assert container["args"][:-1] == [*verb, str(stage)]
     assert container["image"] == "registry.example/undersky-worker:1"
 
@@ -103,14 +113,21 @@ def test_it_satisfies_the_restricted_standard(stage: AnyStage) -> None:
 
 
 @each_stage
-def test_the_only_place_to_write_is_a_scratch_of_bounded_size(stage: AnyStage) -> None:
+def test_the_only_places_to_write_are_of_bounded_size(stage: AnyStage) -> None:
     spec = _pod(stage)["spec"]
     (container,) = spec["containers"]
-    (volume,), (mount,) = spec["volumes"], container["volumeMounts"]
-    assert volume["emptyDir"]["sizeLimit"] == container["resources"]["limits"]["ephemeral-storage"]
-    assert mount == {"name": volume["name"], "mountPath": "/scratch"}
+    sizes = {each["name"]: each["emptyDir"]["sizeLimit"] for each in spec["volumes"]}
+    places = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    shared = {"shm": "/dev/shm"} if stage == ReleaseStage.TRAIN else {}
+    assert places == {"scratch": "/scratch", **shared}
+    assert sizes.keys() == places.keys()
     values = {each["name"]: each["value"] for each in container["env"]}
     assert values["UNDERSKY_SCRATCH"] == values["TMPDIR"] == values["HOME"] == "/scratch"
+
+
+def test_a_training_shares_memory_between_its_processes() -> None:
+    shm = next(each for each in _pod(ReleaseStage.TRAIN)["spec"]["volumes"] if each["name"] == "shm")
+    assert shm["emptyDir"] == {"medium": "Memory", "sizeLimit": "2Gi"}
 
 
 @each_stage
@@ -137,14 +154,73 @@ def test_secrets_come_by_reference_and_the_ledger_never(stage: AnyStage) -> None
 
 
 @each_stage
-def test_only_a_training_gets_a_gpu_and_only_what_tells_the_registry_its_address(stage: AnyStage) -> None:
-    (container,) = _pod(stage)["spec"]["containers"]
-    resources = container["resources"]
-    gpus = "1" if stage == ReleaseStage.TRAIN else None
+def test_maps_and_trainings_get_a_gpu_and_stand_where_only_such_may(stage: AnyStage) -> None:
+    spec = _pod(stage)["spec"]
+    resources = spec["containers"][0]["resources"]
+    takes = stage in (Stage.MAP, Stage.DETECT, ReleaseStage.TRAIN)
+    gpus = "1" if takes else None
     assert resources["limits"].get("nvidia.com/gpu") == resources["requests"].get("nvidia.com/gpu") == gpus
+    assert ("nvidia.com/gpu" in str(spec.get("tolerations"))) is takes
+
+
+@each_stage
+def test_only_what_tells_the_registry_gets_its_address(stage: AnyStage) -> None:
+    (container,) = _pod(stage)["spec"]["containers"]
     values = {each["name"]: each["value"] for each in container["env"]}
     tells = stage in (ReleaseStage.TRAIN, ReleaseStage.EVALUATE)
     assert values.get("UNDERSKY_REGISTRY") == ("https://mlflow.example" if tells else None)
+
+
+@each_stage
+def test_each_stage_has_an_account_and_models_give_way_to_scenes(stage: AnyStage) -> None:
+    spec = _pod(stage)["spec"]
+    assert spec["serviceAccountName"] == f"undersky-{stage}"
+    of_models = isinstance(stage, ReleaseStage)
+    assert spec["priorityClassName"] == ("undersky-training" if of_models else "undersky-scenes")
+
+
+OPERATORS = """
+every:
+  labels: {kueue.x-k8s.io/queue-name: earth}
+  annotations: {cost-centre: "4711"}
+  image_pull_secrets: [registry-login]
+  ca_config_map: our-ca
+  env: {HTTPS_PROXY: "http://proxy.example:3128", NO_PROXY: s3.example}
+train:
+  image: registry.example/undersky-worker:1-cuda
+  node_selector: {gpu: h100}
+  tolerations: [{key: spot, operator: Exists}]
+  affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [
+    {matchExpressions: [{key: zone, operator: In, values: [a]}]}]}}}
+  claims: {real-scenes: /samples}
+  gpus: 2
+"""
+
+
+def test_what_an_operator_says_of_pods_reaches_them() -> None:
+    import kubernetes_validate
+
+    train, correct = _pod(ReleaseStage.TRAIN, pods=OPERATORS), _pod(Stage.CORRECT, pods=OPERATORS)
+    for pod in (train, correct):
+        assert pod["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "earth"
+        assert pod["metadata"]["annotations"] == {"cost-centre": "4711"}
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "registry-login"}]
+        values = {each["name"]: each["value"] for each in pod["spec"]["containers"][0]["env"]}
+        assert values["HTTPS_PROXY"] == "http://proxy.example:3128"
+        certificates = {values[name] for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE")}
+        assert certificates == {"/etc/undersky/ca/ca.crt"}
+        for release in RELEASES:
+            kubernetes_validate.validate(pod, release, strict=True)
+    spec = train["spec"]
+    assert spec["containers"][0]["image"].endswith("-cuda")
+    assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    assert spec["nodeSelector"] == {"gpu": "h100"}
+    assert {each["key"] for each in spec["tolerations"]} == {"spot", "nvidia.com/gpu"}
+    assert {"mountPath": "/samples", "name": "claim-0", "readOnly": True} in spec["containers"][0][
+        "volumeMounts"
+    ]
+    assert "affinity" in spec
+    assert "nodeSelector" not in correct["spec"] or not correct["spec"]["nodeSelector"]
 
 
 def test_the_labels_of_a_release_fit_however_long_its_run_is_named() -> None:
@@ -157,7 +233,7 @@ def test_the_labels_of_a_release_fit_however_long_its_run_is_named() -> None:
 def test_it_ends_by_itself_and_is_never_restarted_in_place(stage: AnyStage) -> None:
     spec = _pod(stage)["spec"]
     assert spec["activeDeadlineSeconds"] == 3600
-    assert spec["terminationGracePeriodSeconds"] == 60
+    assert spec["terminationGracePeriodSeconds"] == (300 if stage == ReleaseStage.TRAIN else 60)
     assert spec["restartPolicy"] == "Never"
 
 
@@ -176,14 +252,9 @@ def test_labels_say_where_it_belongs() -> None:
 
 
 def test_each_try_gets_a_pod_of_its_own() -> None:
-    from undersky_airflow.pods import StagePod
-    from undersky_airflow.runners import Task
-
     names = {_pod(Stage.CORRECT)["metadata"]["name"] for _ in range(3)}
     assert len(names) == 3
-    pod = StagePod.for_task(
-        Task(Stage.CORRECT, "s3://b/batches/r/000/batch.json", timedelta(1), "x"), SETTINGS
-    )
+    pod = _stage_pod(Stage.CORRECT, "s3://b/batches/r/000/batch.json")
     assert pod.durable is False
     assert pod.deferrable is True
     assert pod.do_xcom_push is False
@@ -192,75 +263,3 @@ def test_each_try_gets_a_pod_of_its_own() -> None:
 def test_without_an_image_the_setting_is_named() -> None:
     with pytest.raises(ConfigError, match="UNDERSKY_WORKER_IMAGE"):
         _pod(Stage.CORRECT, settings=Settings(runtime="kubernetes"))
-
-
-def _ended(code: int | None, *, reason: str | None = None, name: str = "base") -> Any:
-    from kubernetes.client import models as k8s
-
-    terminated = k8s.V1ContainerStateTerminated(exit_code=code) if code is not None else None
-    status = k8s.V1ContainerStatus(
-        name=name,
-        image="i",
-        image_id="i",
-        ready=False,
-        restart_count=0,
-        state=k8s.V1ContainerState(terminated=terminated),
-    )
-    return k8s.V1Pod(status=k8s.V1PodStatus(phase="Failed", reason=reason, container_statuses=[status]))
-
-
-@pytest.mark.parametrize("code", [0, 2, 75, 137])
-def test_the_exit_code_is_read_from_the_pod(code: int) -> None:
-    from undersky_airflow.pods import exit_code
-
-    assert exit_code(_ended(code), "base") == code
-
-
-def test_a_pod_that_was_taken_away_has_no_exit_code() -> None:
-    from undersky_airflow.pods import exit_code
-
-    assert exit_code(None, "base") is None
-    assert exit_code(_ended(137, reason="Evicted"), "base") is None
-    assert exit_code(_ended(None), "base") is None
-    assert exit_code(_ended(0, name="istio-proxy"), "base") is None
-
-
-class _Failing:
-    """A pod operator whose pod ended badly."""
-
-    def __init__(self, pod: Any) -> None:
-        self.pod = pod
-
-    def __call__(self) -> None:
-        from airflow.sdk.exceptions import AirflowException
-
-        raise AirflowException("the pod failed")
-
-
-@pytest.mark.parametrize("code", [2, 75, 137])
-def test_a_failed_pod_is_judged_by_the_exit_code_of_its_stage(code: int) -> None:
-    from undersky_airflow.pods import StagePod
-    from undersky_airflow.runners import Task
-
-    pod = StagePod.for_task(
-        Task(Stage.CORRECT, "s3://b/batches/r/000/batch.json", timedelta(1), "x"), SETTINGS
-    )
-    pod.pod = _ended(code)
-    assert pod._code_after(_Failing(pod.pod)) == code
-
-
-def test_a_pod_that_hangs_counts_as_a_timeout_and_an_evicted_one_as_unexpected() -> None:
-    from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
-
-    from undersky_airflow.pods import StagePod
-    from undersky_airflow.runners import Task
-
-    pod = StagePod.for_task(
-        Task(Stage.CORRECT, "s3://b/batches/r/000/batch.json", timedelta(1), "x"), SETTINGS
-    )
-    pod.pod = _ended(None, reason="DeadlineExceeded")
-    with pytest.raises(AirflowTaskTimeout, match="deadline, 86400 s"):
-        pod._code_after(_Failing(pod.pod))
-    pod.pod = _ended(None, reason="Evicted")
-    with pytest.raises(AirflowException, match="the pod failed"):
-        pod._code_after(_Failing(pod.pod))

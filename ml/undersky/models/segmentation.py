@@ -11,7 +11,7 @@ correction, where importing monai alone would cost a tenth of a full tile's time
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -200,10 +200,19 @@ class Segmenter:
         """Pixels beyond which nothing reaches the result."""
         return self.config.margin
 
+    def on_best_device(self) -> Self:
+        """The same, on a GPU where this machine has one."""
+        self.network.to("cuda" if torch.cuda.is_available() else "cpu")
+        return self
+
     def probabilities(self, values: Tensor) -> Tensor:
-        """Of every class, (n, class, y, x) of values (n, band, y, x), calibrated."""
+        """Of every class, (n, class, y, x) of values (n, band, y, x), calibrated; where the values are.
+
+        The network may stand on another device: what it looks at, a window, goes there and back.
+        """
+        device = next(self.network.parameters()).device
         with torch.no_grad():
-            return probabilities(self.network(values), self.config)
+            return probabilities(self.network(values.to(device)), self.config).to(values.device)
 
 
 def probabilities(logits: Tensor, config: SegmentationConfig) -> Tensor:

@@ -112,7 +112,7 @@ class Detector:
 
         model = build_segmenter(self.package, self.package.name)
         require_objects(model)
-        return model
+        return model.on_best_device()
 
 
 def open_detector(model: str | Path | None = None) -> Detector:

@@ -108,7 +108,7 @@ class Mapper:
         """
         from undersky.models.segmentation import build_segmenter  # noqa: PLC0415  loads torch
 
-        return build_segmenter(self.package, MODEL)
+        return build_segmenter(self.package, MODEL).on_best_device()
 
 
 def open_mapper(model: str | Path | None = None) -> Mapper:

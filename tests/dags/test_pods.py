@@ -1,0 +1,220 @@
+"""Scenes and trainings through pods: real Airflow, its Kubernetes operator, a cluster of real processes."""
+
+import hashlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.api import TOKEN
+from cluster.faults import Fault
+from cluster.kubelet import namespace_command
+from fixtures_airflow import run_python
+from fixtures_archive import Archive
+from fixtures_cluster import FakeCluster, make_cluster
+from fixtures_flow import WORKER, Tasks, announce, run_flow, states
+from scene_batches import pin_shipped
+from stack_world import add_area
+from undersky.refs import Begin, ReleaseOrder
+from undersky.services.ledger import Actor, Ledger
+from undersky.services.store import Store
+from undersky.stages.simulate import Order, request_for, simulate
+
+pytestmark = pytest.mark.faults
+
+QUICK_RETRIES = """
+from datetime import timedelta
+from undersky_airflow import exits
+exits.FIRST_WAIT = timedelta(seconds=1)
+"""
+MINIATURE = """
+name: miniature
+task: correction
+seed: 3
+steps: 300
+batch_size: 3
+learning_rate: 3.0e-3
+ema_decay: 0.5
+dataset: {airs: {count: 40, validation: 30}, ground: {textures: 18}}
+network: {width: 12, heads: 2, hypothesis_width: 12, embedding: 8, rank: 2}
+loss: {pixels: 48}
+"""
+CANARIES = {
+    "UNDERSKY_RELEASE_LOGIN": "release:canary-of-the-releaser",
+    "UNDERSKY_TRAINER_LOGIN": "trainer:canary-of-the-trainer",
+    "UNDERSKY_CREDENTIALS": '{"a-provider": {"username": "u", "password": "canary-of-a-provider"}}',
+    "MLFLOW_TRACKING_PASSWORD": "canary-of-the-reader",
+}
+"""Secrets of the tasks, which nobody else may see."""
+TILES = tuple(f"32T{column}{row}" for column in "PQ" for row in "ABCDEFGHJK")
+
+
+@pytest.fixture
+def played(weed: Store, tmp_path: Path) -> Iterator[FakeCluster]:
+    """A cluster whose image holds a small worker that plays each stage."""
+    if namespace_command() is None:
+        pytest.skip("no PID namespace can be made here: `unshare --pid --fork true` fails")
+    worker = tmp_path / "worker.py"
+    worker.write_text(WORKER, encoding="utf-8")
+    made = make_cluster(tmp_path, worker=(sys.executable, str(worker)))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run_dag(played: FakeCluster, airflow_database: Path, ledger_url: str, weed: Store) -> Any:
+    def run(dag: str) -> tuple[str, Tasks, str]:
+        return run_flow(
+            dag,
+            before=QUICK_RETRIES,
+            UNDERSKY_LEDGER=ledger_url,
+            UNDERSKY_STORE=weed.url,
+            UNDERSKY_S3_ENDPOINT=os.environ["UNDERSKY_S3_ENDPOINT"],
+            UNDERSKY_PUBLIC_URL="https://data.example/undersky",
+            UNDERSKY_BATCH_SCENES="1",
+            **CANARIES,
+            **played.settings,
+        )
+
+    return run
+
+
+@pytest.mark.timeout(1500)
+def test_every_fault_in_turn_and_all_scenes_end_right(
+    run_dag: Any, played: FakeCluster, ledger: Ledger
+) -> None:
+    faults, stages = list(Fault), ("ingest", "validate-l1")
+    tiles = TILES[: len(faults) // len(stages)]
+    announce(ledger, *tiles)
+    for number, fault in enumerate(faults):
+        batch, stage = divmod(number, len(stages))
+        played.control.script[(stages[stage], f"{batch:03d}")] = [fault]
+    state, _, log = run_dag("ingest_acquisitions")
+    assert state == "success", log[-20000:]
+    assert sorted(fault for _, _, fault in played.control.happened) == sorted(faults)
+    assert states(ledger, *tiles) == dict.fromkeys(tiles, "valid")
+    assert played.control.pods == {}, "no pod is left"
+    assert set(played.control.most_alive.values()) == {1}, "at most one pod works on a batch"
+    specs = json.dumps([pod.body for pod in played.control.ever])
+    said = log + "".join(pod.log.read_text() for pod in played.control.ever if pod.log.exists())
+    for secret in ("canary", TOKEN, os.environ["AWS_SECRET_ACCESS_KEY"]):
+        assert secret not in specs
+        assert secret not in said
+    for fault in ("evicted", "preempted", "out_of_memory", "missing", "unknown", "node_lost", "image_pull"):
+        assert f": {fault}: " in log, fault
+
+
+# The same with the real worker
+
+
+def _flow(ledger_url: str, store: Store, archive: Archive, runtime: Mapping[str, str]) -> None:
+    """Level-1 in, reflectance out."""
+    settings = {
+        "UNDERSKY_LEDGER": ledger_url,
+        "UNDERSKY_STORE": store.url,
+        "UNDERSKY_S3_ENDPOINT": os.environ["UNDERSKY_S3_ENDPOINT"],
+        "UNDERSKY_PROFILES": str(archive.folder.parent / "served" / "profiles"),
+        **runtime,
+    }
+    for dag in ("ingest_acquisitions", "surface_maps"):
+        state, _, log = run_flow(dag, before=QUICK_RETRIES, **settings)
+        assert state == "success", log[-8000:]
+
+
+def _bucket() -> Store:
+    """A new one."""
+    opened = Store.open(f"s3://b-{uuid.uuid4().hex[:12]}", endpoint=os.environ["UNDERSKY_S3_ENDPOINT"])
+    opened.make_bucket()
+    return opened
+
+
+def _assets(store: Store) -> dict[str, str]:
+    """What was published, by key: digests of the bytes."""
+    found = {each.key: store.get(each.key) for each in list(store.list("products/"))}
+    return {key: hashlib.sha256(body).hexdigest() for key, body in found.items()}
+
+
+def test_a_scene_ends_in_the_same_bytes_as_on_one_machine(  # noqa: PLR0917  fixtures
+    cluster: FakeCluster,
+    airflow_database: Path,
+    archive: Archive,
+    ledger_url: str,
+    empty_url: str,
+    weed: Store,
+) -> None:
+    day = datetime.now(UTC).date() - timedelta(days=1)
+    request = request_for(
+        "S2B", tile="32TQM", day=day, seed=3, theme="fields", cloud_percent=5.0, size_m=1800
+    )
+    simulate(archive.folder, order=Order(request, baseline="05.11"))
+    Ledger.migrate(empty_url)
+    made = []
+    for url, runtime in ((ledger_url, {}), (empty_url, cluster.settings)):
+        bucket = _bucket()
+        with closing(Ledger.open(url)) as ledger:
+            add_area(ledger, "fields", tile="32TQM")
+            ledger.set_release(
+                pin_shipped(bucket), kind="bootstrap", why="a test", by=Actor("a-test"), seen=None
+            )
+        _flow(url, bucket, archive, runtime)
+        made.append(_assets(bucket))
+    alone, in_pods = made
+    assert len(alone) > 15
+    assert in_pods == alone
+    stages = {work[1] for work in cluster.control.most_alive}
+    assert stages == {"ingest", "validate-l1", "correct", "validate-surface"}
+    assert cluster.control.pods == {}
+
+
+TRAINING = """
+import json
+import airflow.settings
+airflow.settings.configure_orm()
+from datetime import timedelta
+from airflow.sdk import dag
+from undersky_airflow import exits
+exits.FIRST_WAIT = timedelta(seconds=1)
+from undersky_airflow.defaults import MODELS
+from undersky_airflow.releases import dataset, train
+
+@dag(dag_id="training", default_args=MODELS, params={"begin": "dataset"})
+def training():
+    dataset("ORDER") >> train("ORDER")
+
+run = training().test()
+print(json.dumps({"state": run.state.value}))
+"""
+
+
+def test_a_training_that_is_preempted_goes_on_and_ends_in_the_same_weights(
+    cluster: FakeCluster, airflow_database: Path, weed: Store
+) -> None:
+    order = ReleaseOrder(run="one", model="correction", recipe="", begin=Begin.DATASET, by="ada")
+    weights, logs = [], []
+    cluster.control.script[("train", "*")] = [Fault.PREEMPTED]
+    cluster.control.midway["train"] = "step=200"
+    for runtime in ({}, cluster.settings):
+        bucket = _bucket()
+        bucket.put("recipes/miniature.yaml", MINIATURE.encode())
+        known = order.model_copy(update={"recipe": bucket.href("recipes/miniature.yaml")})
+        bucket.put_json("releases/one/order.json", known)
+        settings = {
+            "UNDERSKY_STORE": bucket.url,
+            "UNDERSKY_S3_ENDPOINT": os.environ["UNDERSKY_S3_ENDPOINT"],
+            **runtime,
+        }
+        done = run_python(TRAINING.replace("ORDER", bucket.href("releases/one/order.json")), **settings)
+        assert done.result["state"] == "success", done.output[-8000:]
+        (key,) = [each.key for each in bucket.list("candidates/") if each.key.endswith(".safetensors")]
+        weights.append(bucket.get(key))
+        logs.append(done.output)
+    assert [fault for _, _, fault in cluster.control.happened] == [Fault.PREEMPTED]
+    assert weights[0] == weights[1]
+    assert cluster.control.pods == {}
