@@ -26,6 +26,10 @@ run takes it. Clearing any task is safe. Held maps are listed by `undersky statu
 them with the DAG `manage_scenes`.
 """
 
+from undersky_airflow.versions import written_for
+
+__release__ = written_for("0.1")
+
 from datetime import timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag

@@ -15,6 +15,10 @@ the whole archive has after the first release of a map's model. `account` at the
 unexpected happened, and names it**; clearing any task is safe.
 """
 
+from undersky_airflow.versions import written_for
+
+__release__ = written_for("0.1")
+
 from datetime import timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag

@@ -20,6 +20,10 @@ Batches flow alone, runs overlap: one that hangs holds a slot of the pool `inges
 delays nobody else as long as the pool has another. A run that finds nothing waiting is over in seconds.
 """
 
+from undersky_airflow.versions import written_for
+
+__release__ = written_for("0.1")
+
 from datetime import timedelta
 
 from airflow.sdk import Param, chain, dag

@@ -15,6 +15,10 @@ each scene: `undersky show SCENE` tells who did what, when, and why. The same on
 `undersky retry --state failed --since 2026-11-20T00:00Z --why "provider was down" --dry-run`.
 """
 
+from undersky_airflow.versions import written_for
+
+__release__ = written_for("0.1")
+
 from datetime import timedelta
 
 from airflow.sdk import Param, dag

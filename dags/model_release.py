@@ -18,6 +18,10 @@ whoever knows better says so with a reason, `undersky model approve`.
 Weights that were trained elsewhere: `undersky model submit` says the digest to begin with, at `evaluate`.
 """
 
+from undersky_airflow.versions import written_for
+
+__release__ = written_for("0.1")
+
 from datetime import timedelta
 
 from airflow.sdk import Param, chain, dag

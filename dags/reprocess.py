@@ -12,6 +12,10 @@ actions*; then the historical lane works on it:
 was published before stays readable and gets a successor.
 """
 
+from undersky_airflow.versions import written_for
+
+__release__ = written_for("0.1")
+
 from datetime import timedelta
 
 from airflow.sdk import Param, chain, dag

@@ -22,6 +22,10 @@ The buttons on `publish` lead to the products and their Data Docs, the one on `p
 one on `page` to the page of the run.
 """
 
+from undersky_airflow.versions import written_for
+
+__release__ = written_for("0.1")
+
 from datetime import timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag

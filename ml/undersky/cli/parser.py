@@ -8,11 +8,13 @@ from undersky.cli import (
     batches,
     by_hand,
     campaigns,
+    furnishing,
     labelling,
     mapping,
     models,
     operations,
     paging,
+    planning,
     rolling,
     scenes,
     steps,
@@ -44,7 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
         scenes,
         campaigns,
         operations,
+        planning,
     )
-    for verbs in (*by_person, steps, batches):
+    for verbs in (*by_person, steps, furnishing, batches):
         verbs.add_verbs(group)
     return parser
