@@ -41,17 +41,12 @@ def registry(site: Site, *, flow: Mapping[str, str]) -> Component:
 
 
 def _make_accounts(site: Site, flow: Mapping[str, str]) -> None:
-    passwords = {
-        "FURNISH_ADMIN": site.secrets.mlflow_admin,
-        "FURNISH_RELEASE": site.secrets.mlflow_release,
-        "FURNISH_TRAINER": site.secrets.mlflow_trainer,
-        "FURNISH_READER": site.secrets.mlflow_reader,
-    }
+    admin = {"UNDERSKY_ADMIN_LOGIN": f"admin:{site.secrets.mlflow_admin}"}
     run_once(
         "mlflow-accounts",
-        (sys.executable, Path(__file__).with_name("furnish.py"), "accounts"),
+        (sys.executable, "-m", "undersky", "model", "accounts"),
         site=site,
-        environment={**site.environment, **flow, **passwords},
+        environment={**site.environment, **flow, **admin},
         patience_s=120.0,
     )
 

@@ -21,7 +21,11 @@ from onemachine.supervisor import Say, Supervisor, ends_by_signal, watched
 
 FOREIGN = ("AIRFLOW", "MLFLOW_", "AWS_", "PG", "PYTHONPATH", "PYTHONHOME", "GDAL_", "CPL_")
 """Variables of the caller's that would lead a child to another server."""
-OWN = ("UNDERSKY_THREADS", "UNDERSKY_LOG_LEVEL", "UNDERSKY_BATCH_SCENES", "UNDERSKY_SAMPLES")
+OWN = (
+    *("UNDERSKY_THREADS", "UNDERSKY_LOG_LEVEL", "UNDERSKY_BATCH_SCENES", "UNDERSKY_SAMPLES"),
+    *("UNDERSKY_RUNTIME", "UNDERSKY_KUBECONFIG", "UNDERSKY_WORKER_IMAGE", "UNDERSKY_WORKER_NAMESPACE"),
+    *("UNDERSKY_WORKER_PULL_POLICY", "UNDERSKY_PODS"),
+)
 """Settings of Undersky that the caller may choose; the stack makes the others."""
 
 
@@ -105,13 +109,14 @@ def _step(name: str, needs: tuple[str, ...], work: Callable[[], None]) -> Compon
 
 
 def _furnish(site: Site, flow: Mapping[str, str]) -> None:
-    run_once(
-        "ledger-and-bucket",
-        (sys.executable, Path(__file__).with_name("furnish.py"), "ledger", "bucket"),
-        site=site,
-        environment={**site.environment, **flow},
-        patience_s=120.0,
-    )
+    for name, verb in (("ledger", ("ledger", "migrate")), ("bucket", ("store", "prepare"))):
+        run_once(
+            name,
+            (sys.executable, "-m", "undersky", *verb),
+            site=site,
+            environment={**site.environment, **flow},
+            patience_s=120.0,
+        )
 
 
 def known_site(folder: Folder) -> Site:

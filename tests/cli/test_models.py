@@ -17,7 +17,19 @@ from undersky.stages.judge import FirstOptions
 Say = Callable[..., tuple[int, dict[str, object]]]
 
 VERBS = (
-    *("bootstrap", "submit", "list", "show", "compare", "approve", "reject", "promote", "rollback", "stage"),
+    *(
+        "accounts",
+        "bootstrap",
+        "submit",
+        "list",
+        "show",
+        "compare",
+        "approve",
+        "reject",
+        "promote",
+        "rollback",
+        "stage",
+    ),
 )
 
 

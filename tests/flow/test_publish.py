@@ -18,6 +18,7 @@ from fixtures_publish import (
 from undersky.errors import ConfigError, ServiceError
 from undersky.flow.publish import publish
 from undersky.flow.published import item_key
+from undersky.flow.verify import verify
 from undersky.refs import Ending, Judged, Stage
 from undersky.services.ledger import Actor, ProductState, Selection
 from undersky.services.store import PreconditionFailed
@@ -323,3 +324,14 @@ def test_nobody_else_is_first_where_the_put_wins(ledger, store):
     publish(ledger, store, good_batch(store, lease(ledger, HERE)), BY)
     with pytest.raises(PreconditionFailed):
         store.put(published(store)[0], b"{}", if_absent=True)
+
+
+def test_a_product_whose_item_was_lost_is_published_again_when_it_is_made_again(ledger, store):
+    first = publish(ledger, store, good_batch(store, lease(ledger, Wanted())), BY).scenes[0]
+    store.delete(store.key(first.item))
+    assert len(verify(ledger, store).missing) == 1
+    again = remade(ledger, Wanted())
+    report = publish(ledger, store, good_batch(store, again, run="second-run"), Actor("second-run"))
+    assert (report.scenes[0].state, report.scenes[0].item) == ("published", first.item)
+    found = verify(ledger, store)
+    assert (found.agrees, found.items, found.products) == (True, 1, 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from undersky.cli.first_models import add_bootstrap
+from undersky.cli.furnishing import add_accounts
 from undersky.cli.outcome import Outcome, add_verb, jsonable, progress, table
 from undersky.errors import ConfigError
 from undersky.refs import ReleaseStage
@@ -27,10 +28,11 @@ _MODEL = "which model (default correction)"
 
 
 def add_verbs(group: "Verbs") -> None:
-    """Model bootstrap, submit, list, show, compare, approve, reject, promote, rollback, stage."""
+    """Model accounts, bootstrap, submit, list, show, compare, approve, reject, promote, rollback, stage."""
     summary = "Models: what is released, what waits for a person, and what people decide."
     parser = group.add_parser("model", help=summary, description=summary)
     inner = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    add_accounts(inner)
     add_bootstrap(inner)
     _add_submit(inner)
     _add_looks(inner)

@@ -1,6 +1,7 @@
-"""Verbs of operation: doctor, record."""
+"""Verbs of operation: doctor, record, policies."""
 
 import argparse
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from undersky.cli.outcome import Outcome, add_verb
 from undersky.errors import ConfigError
-from undersky.settings import Settings
+from undersky.settings import Settings, needed
 
 if TYPE_CHECKING:
     from undersky.cli.outcome import Verbs
@@ -19,7 +20,7 @@ _STYLES = {"ok": "green", "off": "dim", "failed": "bold red"}
 
 
 def add_verbs(group: "Verbs") -> None:
-    """doctor, record."""
+    """doctor, record, policies."""
     add_verb(
         group,
         "doctor",
@@ -39,6 +40,20 @@ def add_verbs(group: "Verbs") -> None:
         "--out", type=Path, default=Path("tests/upstream/items"), metavar="DIR",
         help="where Items are kept (default tests/upstream/items)",
     )  # fmt: skip
+    parser = add_verb(
+        group,
+        "policies",
+        policies,
+        summary="What each account may do in the bucket: an IAM policy document for every stage and role.",
+        example="undersky policies --bucket undersky --out policies",
+    )
+    parser.add_argument(
+        "role", nargs="?", help="one of them: a stage, flow, catalog, curator, mlflow, public"
+    )
+    parser.add_argument(
+        "--bucket", metavar="NAME", help="the bucket they are for (default that of UNDERSKY_STORE)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write <role>.json files there instead")
 
 
 def doctor(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:  # noqa: ARG001
@@ -85,3 +100,29 @@ def record(arguments: argparse.Namespace, settings: Settings, screen: Console) -
             console.print(f"{each.path}\n  {each.id} {what}: {each.sentence}", markup=False)
 
     return Outcome({"recorded": rows}, show)
+
+
+def policies(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:  # noqa: ARG001
+    """`undersky policies`."""
+    from undersky.services.store.policies import templates  # noqa: PLC0415  it loads boto3
+
+    bucket = arguments.bucket or needed(
+        settings.store, "store", cure="give the bucket, s3://name, or --bucket"
+    ).removeprefix("s3://")
+    documents = templates(bucket)
+    if arguments.role is not None and arguments.role not in documents:
+        raise ConfigError(f"there is no role {arguments.role!r}; there are {', '.join(documents)}")
+    chosen = documents if arguments.role is None else {arguments.role: documents[arguments.role]}
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for role, document in chosen.items():
+            (arguments.out / f"{role}.json").write_text(json.dumps(document, indent=2) + "\n")
+
+    def show(console: Console) -> None:
+        if arguments.out is not None:
+            console.print(f"{len(chosen)} policies in {arguments.out}", markup=False)
+            return
+        printed = documents[arguments.role] if arguments.role is not None else chosen
+        console.print(json.dumps(printed, indent=2), markup=False)
+
+    return Outcome(chosen, show)

@@ -129,6 +129,13 @@ def _add_ledger(group: "Verbs") -> None:
     )
     add_verb(
         verbs,
+        "restored",
+        restored,
+        summary="After a restore from a backup: end every lease of before, so that none is given twice.",
+        example="undersky ledger restored",
+    )
+    add_verb(
+        verbs,
         "verify",
         verify,
         summary="Compare published Items with the ledger, both ways; exit 1 if they disagree.",
@@ -303,6 +310,18 @@ def migrate(arguments: argparse.Namespace, settings: Settings, screen: Console) 
     return Outcome(
         {"schema": revision}, lambda console: console.print(f"the ledger's schema is at {revision}")
     )
+
+
+def restored(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:  # noqa: ARG001
+    """`undersky ledger restored`."""
+    with _ledger(settings) as ledger, screen.status("ending leases"):
+        found = ledger.fence(_by_hand())
+
+    def show(console: Console) -> None:
+        console.print(f"{found.leases} leases of before have ended; tokens go on from {found.token}")
+        console.print("next: undersky doctor, undersky ledger verify")
+
+    return Outcome(jsonable(asdict(found)), show)
 
 
 def verify(arguments: argparse.Namespace, settings: Settings, screen: Console) -> Outcome:  # noqa: ARG001

@@ -154,7 +154,7 @@ class _Desk:
         return self._made(ref, outcome, outcome.made)
 
     def _made(self, ref: SceneRef, outcome: Outcome, made: Made) -> SceneReport:
-        state = self.ledger.made(ref, made, self.by)
+        state = self.ledger.made(ref, made, self.by, is_lost=self._is_lost(made))
         if state not in (ProductState.MADE, ProductState.CHECKED):
             return self._said(ref, outcome, state)
         if outcome.ending != Ending.DONE:
@@ -167,6 +167,13 @@ class _Desk:
         if state != ProductState.CHECKED:
             return self._said(ref, outcome, state)
         return self._published(ref, outcome, made)
+
+    def _is_lost(self, made: Made) -> bool:
+        """Whether no Item lies where the product's belongs."""
+        try:
+            return self.store.head(items.item_key(made)) is None
+        except WrongProduct:  # it belongs nowhere, and is refused when it is to be published
+            return False
 
     def _withdrawn(self, ref: SceneRef) -> str | None:
         """Why a model was taken back that made it, since the run began; None if none was."""

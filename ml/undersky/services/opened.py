@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from undersky.errors import ConfigError
 from undersky.services.accounts import Account
-from undersky.settings import Settings, needed
+from undersky.settings import Settings, mlflow_login, needed
 
 if TYPE_CHECKING:
     from undersky.services.ledger import Ledger
@@ -71,7 +71,33 @@ def account_of(settings: Settings, role: Role) -> Account | None:
     login = logins[role]
     if login is None:
         return None
-    name, separator, password = login.get_secret_value().partition(":")
+    return _parted(login.get_secret_value(), role)
+
+
+def account_needed(settings: Settings, role: Role | Literal["admin"]) -> Account:
+    """The account of a role, which must be one of its own.
+
+    Raises:
+        ConfigError: It is not set, or no name:password.
+    """
+    if role == "reader":
+        login = mlflow_login()
+        if login is None:
+            raise ConfigError(
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are not set: name the reader"
+            )
+        return _parted(login, role)
+    logins = {
+        "admin": settings.admin_login,
+        "release": settings.release_login,
+        "trainer": settings.trainer_login,
+    }
+    found = needed(logins[role], f"{role}_login", cure="give its account, name:password")
+    return _parted(found.get_secret_value(), role)
+
+
+def _parted(login: str, role: str) -> Account:
+    name, separator, password = login.partition(":")
     if not (name and separator and password):
         raise ConfigError(f"UNDERSKY_{role.upper()}_LOGIN is no login: write it name:password")
     return Account(name, password)

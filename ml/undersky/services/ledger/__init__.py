@@ -22,6 +22,7 @@ from undersky.services.ledger.records import (
     Selection,
     Work,
 )
+from undersky.services.ledger.restoring import Fenced
 from undersky.services.ledger.tile_maps import Rolling, TileMap
 from undersky.services.ledger.views import (
     Acquisition,
@@ -59,6 +60,7 @@ __all__ = [
     "Day",
     "Delivery",
     "Event",
+    "Fenced",
     "GeoJSON",
     "Lease",
     "LeaseLost",

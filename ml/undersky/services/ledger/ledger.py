@@ -8,7 +8,17 @@ from typing import Self
 from sqlalchemy import Engine, func, select
 
 from undersky.refs import Judged, Kind, Lane, Made, Outcome, ReleaseSet, SceneRef
-from undersky.services.ledger import announcing, areas, leases, products, schema, searches, settling, wanting
+from undersky.services.ledger import (
+    announcing,
+    areas,
+    leases,
+    products,
+    restoring,
+    schema,
+    searches,
+    settling,
+    wanting,
+)
 from undersky.services.ledger.connecting import converted, engine_for
 from undersky.services.ledger.history import Why
 from undersky.services.ledger.leases import Patience
@@ -24,6 +34,7 @@ from undersky.services.ledger.records import (
     Search,
     Work,
 )
+from undersky.services.ledger.restoring import Fenced
 from undersky.services.ledger.tiles import Tiles
 
 
@@ -208,6 +219,15 @@ class Ledger(Tiles):
                 if leases.give_back(connection, ref, Why(reason, sentence), by, self._patience) is None
             ]
 
+    def fence(self, by: Actor) -> Fenced:
+        """After a restore: every lease has ended, and no token that was ever given is given again.
+
+        Raises:
+            ServiceError: Somebody works with the ledger and holds its tables.
+        """
+        with self._transaction() as connection:
+            return restoring.fence(connection, by)
+
     # ingest
 
     def settle(self, ref: SceneRef, outcome: Outcome, by: Actor) -> AcquisitionState:
@@ -247,8 +267,14 @@ class Ledger(Tiles):
         with self._transaction() as connection:
             return wanting.want_maps(connection, kinds, by)
 
-    def made(self, ref: SceneRef, made: Made, by: Actor) -> ProductState:
+    def made(self, ref: SceneRef, made: Made, by: Actor, *, is_lost: bool = False) -> ProductState:
         """The product's assets are on record; saying it twice changes nothing.
+
+        Args:
+            ref: The scene, with its lease.
+            made: What was made.
+            by: Who.
+            is_lost: No Item lies where that product's belongs: an equal one that is published is made again.
 
         Returns:
             `made`; `withdrawn` if the acquisition has that very product already (reason `same_product`); or
@@ -258,7 +284,7 @@ class Ledger(Tiles):
             LeaseLost: The lease has ended.
         """
         with self._transaction() as connection:
-            return products.made(connection, ref, made, by)
+            return products.made(connection, ref, made, by, is_lost=is_lost)
 
     def checked(self, ref: SceneRef, judged: Judged | None, by: Actor) -> ProductState:
         """The product was judged good and waits to be published.

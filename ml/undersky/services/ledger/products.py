@@ -26,8 +26,17 @@ ENDS_BOTH = {
 """Endings of a surface product that speak about its acquisition; those of a map speak about the map."""
 
 
-def made(connection: Connection, ref: SceneRef, product_made: Made, by: Actor) -> ProductState:
+def made(
+    connection: Connection, ref: SceneRef, product_made: Made, by: Actor, *, is_lost: bool = False
+) -> ProductState:
     """The assets are on record.
+
+    Args:
+        connection: In a transaction.
+        ref: The scene, with its lease.
+        product_made: What was made.
+        by: Who.
+        is_lost: No Item lies where that product's belongs: an equal one that is published says nothing then.
 
     Raises:
         LeaseLost: The lease has ended.
@@ -36,7 +45,7 @@ def made(connection: Connection, ref: SceneRef, product_made: Made, by: Actor) -
     if row.holder is None or (_is_behind(row, ProductState.MADE) and row.digest == product_made.digest):
         return ProductState(row.state)
     twin = _same_product(connection, row, product_made.digest)
-    if twin is not None and _counts(twin):
+    if twin is not None and _counts(twin, is_lost=is_lost):
         why = Why("same_product", f"it equals product {twin.id}, {twin.state}: {product_made.id}")
         if row.source is not None:
             # The equal map is of the surface product that counts now: nobody has to make it again for that.
@@ -234,14 +243,14 @@ def _same_product(connection: Connection, row: Record, digest: str) -> Record | 
     ).one_or_none()
 
 
-def _counts(twin: Record) -> bool:
+def _counts(twin: Record, *, is_lost: bool) -> bool:
     """Whether an equal product says all that this one could.
 
     One that another took the place of, or whose model was withdrawn, does not: the models went back to where
-    they were, and what they make is to be published as the newest.
+    they were, and what they make is to be published as the newest. Nor does one whose Item was lost.
     """
     if twin.state == ProductState.PUBLISHED:
-        return twin.successor is None and twin.deprecated is None
+        return twin.successor is None and twin.deprecated is None and not is_lost
     return bool(twin.state == ProductState.HELD)
 
 

@@ -19,16 +19,13 @@ from undersky.refs import Reference
 from undersky.services.store import files, race
 from undersky.services.store.client import make_client
 from undersky.services.store.failures import converted, patiently
+from undersky.services.store.policies import PUBLISHED, public_policy, with_public
 from undersky.services.store.values import Document, NotInStore, PreconditionFailed, Stored, content_type_of
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 R = TypeVar("R", bound=Reference)
-
-PUBLISHED = ("products/", "stac/", "reports/")
-"""What anybody may read."""
-_STATEMENT = "UnderskyPublished"
 
 
 class _Condition(TypedDict, total=False):
@@ -327,19 +324,10 @@ class Store:
             except self.client.exceptions.ClientError as error:
                 if error.response.get("Error", {}).get("Code") != "NoSuchBucketPolicy":
                     raise
-                policy = {"Version": "2012-10-17", "Statement": []}
-        ours = {
-            "Sid": _STATEMENT,
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": ["s3:GetObject"],
-            "Resource": [f"arn:aws:s3:::{self.bucket}/{prefix}*" for prefix in prefixes],
-        }
-        others = [each for each in policy["Statement"] if each.get("Sid") != _STATEMENT]
+                policy = public_policy(self.bucket, ())
+        wanted = json.dumps(with_public(policy, self.bucket, prefixes))
         with converted("allow anonymous reading (on AWS, lift Block Public Access)", self.url):
-            self.client.put_bucket_policy(
-                Bucket=self.bucket, Policy=json.dumps({**policy, "Statement": [*others, ours]})
-            )
+            self.client.put_bucket_policy(Bucket=self.bucket, Policy=wanted)
 
     def race(self, writers: int = 16, rounds: int = 3) -> "race.RaceReport":
         """Whether conditional puts hold on this server; see `race.race`."""

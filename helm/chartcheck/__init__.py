@@ -1,0 +1,1 @@
+"""What holds for every object that the chart renders, whatever its values."""
