@@ -12,6 +12,7 @@ import yaml
 from cluster.api import ApiServer
 from cluster.control import Control
 from cluster.kubelet import namespace_command
+from undersky.services.store import Store
 from undersky_airflow.rooms import STAGES
 
 IMAGE = "registry.example/undersky-worker:test"
@@ -79,8 +80,8 @@ def make_cluster(
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
-    """Its worker image is the real `undersky`; skips where no PID namespace can be made."""
+def cluster(tmp_path: Path, weed: Store) -> Iterator[FakeCluster]:
+    """Its worker image is the real `undersky`, with the keys of the store; skips without PID namespaces."""
     if namespace_command() is None:
         pytest.skip("no PID namespace can be made here: `unshare --pid --fork true` fails")
     made = make_cluster(tmp_path)

@@ -89,6 +89,7 @@ def weed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
                     "-filer",
                     "-s3",
                     f"-s3.config={folder / 's3.json'}",
+                    "-s3.iam.readOnly=false",  # a test may make accounts of its own
                     "-s3.port.iceberg=0",
                     "-s3.port.lance=0",
                 ),

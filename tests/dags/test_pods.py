@@ -20,9 +20,10 @@ from fixtures_airflow import run_python
 from fixtures_archive import Archive
 from fixtures_cluster import FakeCluster, make_cluster
 from fixtures_flow import WORKER, Tasks, announce, run_flow, states
+from fixtures_registry import a_verdict
 from scene_batches import pin_shipped
 from stack_world import add_area
-from undersky.refs import Begin, ReleaseOrder
+from undersky.refs import Begin, ReleaseOrder, ReleaseSet
 from undersky.services.ledger import Actor, Ledger
 from undersky.services.store import Store
 from undersky.stages.simulate import Order, request_for, simulate
@@ -38,7 +39,7 @@ MINIATURE = """
 name: miniature
 task: correction
 seed: 3
-steps: 300
+steps: 60
 batch_size: 3
 learning_rate: 3.0e-3
 ema_decay: 0.5
@@ -121,6 +122,7 @@ def _flow(ledger_url: str, store: Store, archive: Archive, runtime: Mapping[str,
         "UNDERSKY_STORE": store.url,
         "UNDERSKY_S3_ENDPOINT": os.environ["UNDERSKY_S3_ENDPOINT"],
         "UNDERSKY_PROFILES": str(archive.folder.parent / "served" / "profiles"),
+        "UNDERSKY_REGISTRY": "http://127.0.0.1:9",  # nobody: all that was released lies in the store
         **runtime,
     }
     for dag in ("ingest_acquisitions", "surface_maps"):
@@ -135,9 +137,19 @@ def _bucket() -> Store:
     return opened
 
 
+def _released(store: Store) -> ReleaseSet:
+    """The shipped correction lies in the store as a promotion puts it, approved."""
+    release = pin_shipped(store)
+    (model,) = release.models
+    verdict = a_verdict(model.name, model.digest, model.label)
+    store.put_json(f"{store.key(model.href)}/verdict.json", verdict)
+    return release
+
+
 def _assets(store: Store) -> dict[str, str]:
-    """What was published, by key: digests of the bytes."""
-    found = {each.key: store.get(each.key) for each in list(store.list("products/"))}
+    """Digests of the assets' bytes, by key; an Item says besides when and how fast it was made."""
+    keys = [each.key for each in store.list("products/") if not each.key.endswith(".json")]
+    found = {key: store.get(key) for key in keys}
     return {key: hashlib.sha256(body).hexdigest() for key, body in found.items()}
 
 
@@ -161,7 +173,7 @@ def test_a_scene_ends_in_the_same_bytes_as_on_one_machine(  # noqa: PLR0917  fix
         with closing(Ledger.open(url)) as ledger:
             add_area(ledger, "fields", tile="32TQM")
             ledger.set_release(
-                pin_shipped(bucket), kind="bootstrap", why="a test", by=Actor("a-test"), seen=None
+                _released(bucket), kind="bootstrap", why="a test", by=Actor("a-test"), seen=None
             )
         _flow(url, bucket, archive, runtime)
         made.append(_assets(bucket))
@@ -174,13 +186,7 @@ def test_a_scene_ends_in_the_same_bytes_as_on_one_machine(  # noqa: PLR0917  fix
 
 
 TRAINING = """
-import json
-import airflow.settings
-airflow.settings.configure_orm()
-from datetime import timedelta
 from airflow.sdk import dag
-from undersky_airflow import exits
-exits.FIRST_WAIT = timedelta(seconds=1)
 from undersky_airflow.defaults import MODELS
 from undersky_airflow.releases import dataset, train
 
@@ -188,18 +194,29 @@ from undersky_airflow.releases import dataset, train
 def training():
     dataset("ORDER") >> train("ORDER")
 
-run = training().test()
+training()
+"""
+RUN_TRAINING = """
+import json, sys
+import airflow.settings
+airflow.settings.configure_orm()
+from datetime import timedelta
+from undersky_airflow import exits
+exits.FIRST_WAIT = timedelta(seconds=1)
+sys.path.insert(0, "FOLDER")
+import training
+run = training.training().test()
 print(json.dumps({"state": run.state.value}))
 """
 
 
 def test_a_training_that_is_preempted_goes_on_and_ends_in_the_same_weights(
-    cluster: FakeCluster, airflow_database: Path, weed: Store
+    cluster: FakeCluster, airflow_database: Path, weed: Store, tmp_path: Path
 ) -> None:
     order = ReleaseOrder(run="one", model="correction", recipe="", begin=Begin.DATASET, by="ada")
     weights, logs = [], []
     cluster.control.script[("train", "*")] = [Fault.PREEMPTED]
-    cluster.control.midway["train"] = "step=200"
+    cluster.control.midway["train"] = "step="
     for runtime in ({}, cluster.settings):
         bucket = _bucket()
         bucket.put("recipes/miniature.yaml", MINIATURE.encode())
@@ -210,7 +227,12 @@ def test_a_training_that_is_preempted_goes_on_and_ends_in_the_same_weights(
             "UNDERSKY_S3_ENDPOINT": os.environ["UNDERSKY_S3_ENDPOINT"],
             **runtime,
         }
-        done = run_python(TRAINING.replace("ORDER", bucket.href("releases/one/order.json")), **settings)
+        dags = tmp_path / f"dags-{len(weights)}"
+        dags.mkdir()
+        text = TRAINING.replace("ORDER", bucket.href("releases/one/order.json"))
+        (dags / "training.py").write_text(text, encoding="utf-8")
+        run = RUN_TRAINING.replace("FOLDER", str(dags))
+        done = run_python(run, AIRFLOW__CORE__DAGS_FOLDER=str(dags), **settings)
         assert done.result["state"] == "success", done.output[-8000:]
         (key,) = [each.key for each in bucket.list("candidates/") if each.key.endswith(".safetensors")]
         weights.append(bucket.get(key))

@@ -1,9 +1,12 @@
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from onemachine.folder import Folder
 from onemachine.processes import clean_up
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from undersky.refs import SceneRef
 from undersky.services.accounts import ensure_account
 from undersky.services.ledger import Actor, Area, Ledger
 from undersky.services.ledger.tables import SCHEMA, metadata
-from undersky.services.registry import Registry
+from undersky.services.registry import VERDICT_FILE, Registry
 from undersky.services.store import Store
 
 PAGE = Path(__file__).parents[2] / "docs" / "deploy.md"
@@ -202,9 +202,7 @@ def kept(ledger_url: str, uri: str, folder: Path) -> Kept:
             ),
             "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files.iterdir()},
         }
-        verdict = registry.read_verdict(version)
-        assert verdict is not None
-        verdicts[version.number] = verdict.to_json()
+        verdicts[version.number] = (files / VERDICT_FILE).read_text(encoding="utf-8")
     return Kept(rows, versions, verdicts)
 
 

@@ -110,6 +110,7 @@ RIGHTS: Mapping[str, Rights] = {
             *("batches/*/batch.json", "batches/*/release.json", "rolls/*/order.json"),
             *("releases/*/order.json", "releases/*/release.json", "models/*", "stac/*"),
             *("reports/runs/*", "doctor/*"),
+            "airflow/logs/*",  # where Airflow keeps the logs of tasks in the bucket (remote logging)
         ),
         # of the index alone, never an Item; and what `undersky doctor` tried
         deletes=(
