@@ -3,8 +3,10 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
+from cluster.kubelet import namespace_command
 from undersky.cli import main
 from undersky.cli.parser import make_parser
 
@@ -174,3 +176,29 @@ def test_the_package_runs_as_a_module():
         [sys.executable, "-m", "undersky", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("undersky ")
+
+
+def test_as_the_first_process_of_a_container_it_ends_when_it_is_told():
+    namespace = namespace_command()
+    if namespace is None:
+        pytest.skip("no PID namespace can be made here: `unshare --pid --fork true` fails")
+    script = (
+        "import os, time\n"
+        "from undersky.cli import run\n"
+        "def read():\n"
+        "    print('pid', os.getpid(), flush=True)\n"
+        "    time.sleep(60)\n"
+        "run.read_settings = read\n"
+        "raise SystemExit(run.main(['inspect', 'a-product']))\n"
+    )
+    process = subprocess.Popen(
+        [*namespace, sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "pid 1\n"
+    (init,) = psutil.Process(process.pid).children()
+    init.terminate()
+    assert process.wait(20) == 143
+    process.stdout.close()

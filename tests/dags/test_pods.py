@@ -238,5 +238,6 @@ def test_a_training_that_is_preempted_goes_on_and_ends_in_the_same_weights(
         weights.append(bucket.get(key))
         logs.append(done.output)
     assert [fault for _, _, fault in cluster.control.happened] == [Fault.PREEMPTED]
+    assert ["training resumes" in log for log in logs] == [False, True]
     assert weights[0] == weights[1]
     assert cluster.control.pods == {}

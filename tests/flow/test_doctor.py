@@ -126,6 +126,15 @@ def test_versions_of_what_results_depend_on_are_said():
     assert "torch 2" in found.sentence
 
 
+def test_what_stages_need_may_be_missing_where_they_run_as_pods(monkeypatch):
+    monkeypatch.setattr(doctor_checks, "_version", lambda name: "2.4" if name == "numpy" else None)
+    alone, orchestrating = settings(), settings(runtime="kubernetes")
+    assert "install torch and rasterio" in doctor_checks.versions(alone).cure
+    found = doctor_checks.versions(orchestrating)
+    assert found.cure is None
+    assert "rasterio missing; the worker image has what is missing here" in found.sentence
+
+
 def test_a_ledger_that_was_never_migrated_answers_and_lacks_its_schema(empty_url):
     given = settings(ledger=empty_url)
     found = by_name(examine(given, looks=[("l", doctor_checks.ledger), ("m", doctor_checks.migrations)]))

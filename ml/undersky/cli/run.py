@@ -1,6 +1,8 @@
 """From arguments to an exit code: 0 done, 2 command or setting, 3 product, 75 try again later."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,11 +14,13 @@ from undersky.errors import DataError, UnderskyError
 from undersky.log import set_up_logs
 from undersky.settings import one_thread_a_library, read_settings
 
-_INTERRUPTED = 130
+_INTERRUPTED, _ENDED = 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns its exit code."""
+    if os.getpid() == 1:
+        end_when_told()
     one_thread_a_library()
     arguments = make_parser().parse_args(argv)
     screen = Console(stderr=True, quiet=arguments.json or not sys.stderr.isatty())
@@ -35,6 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         outcome.show(Console(highlight=False, soft_wrap=True))
     return outcome.exit_code
+
+
+def end_when_told() -> None:
+    """SIGTERM ends this process wherever nothing better is done about it.
+
+    The first process of a container is init to the kernel, which drops each signal that init does not handle.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))
 
 
 def _report(error: UnderskyError, *, as_json: bool) -> None:

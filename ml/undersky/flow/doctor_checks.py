@@ -58,17 +58,19 @@ def disk(settings: Settings) -> Found:
     return Found(said)
 
 
-def versions(settings: Settings) -> Found:  # noqa: ARG001  a Look
-    """Python and the libraries that results depend on."""
-    import rasterio  # noqa: PLC0415  half a second that only the doctor spends
-
+def versions(settings: Settings) -> Found:
+    """Python and the libraries that results depend on; where stages are pods, those have them."""
     python = ".".join(str(part) for part in sys.version_info[:3])
     names = {name: _version(name) for name in ("torch", "numpy", "rasterio")}
-    said = f"Python {python}, GDAL {rasterio.__gdal_version__}, " + ", ".join(
-        f"{name} {found or 'missing'}" for name, found in names.items()
-    )
+    said = ", ".join([f"Python {python}", *(f"{name} {found or 'missing'}" for name, found in names.items())])
+    if names["rasterio"]:
+        import rasterio  # noqa: PLC0415  half a second that only the doctor spends
+
+        said += f", GDAL {rasterio.__gdal_version__}"
     missing = [name for name, found in names.items() if found is None]
-    if missing:
+    if missing and settings.runtime == "kubernetes":
+        said += "; the worker image has what is missing here"
+    elif missing:
         return Found(said, f"install {listed(missing)}: make setup")
     if not _PYTHON[0] <= sys.version_info[:2] < _PYTHON[1]:
         return Found(said, "use Python 3.11, 3.12 or 3.13")
