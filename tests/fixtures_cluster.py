@@ -18,7 +18,7 @@ from undersky_airflow.rooms import STAGES
 IMAGE = "registry.example/undersky-worker:test"
 PRIORITIES = {"undersky-scenes": 1000, "undersky-training": 10}
 QUICK = {
-    "every": {"poll_s": 0.5, "grace_s": 10, "lost_after_s": 1, "startup_s": 30},
+    "every": {"poll_s": 0.5, "grace_s": 10, "lost_after_s": 1, "schedule_s": 60, "startup_s": 30},
     "train": {"grace_s": 30},
 }
 """A table of pods that are looked at often."""

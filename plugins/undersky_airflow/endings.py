@@ -9,6 +9,7 @@
     reason NodeLost, disruption by the taint manager       node_lost       taken away: again
     phase Unknown                                          unknown         taken away: again
     gone                                                   missing         taken away: again
+    its container cannot be made, its image has no name    misconfigured   exit 2: an operator must act
     its image does not come                                image_pull      again
     no node has room for it                                not_scheduled   again
     reason DeadlineExceeded, or Airflow's timeout          deadline        a timeout
@@ -34,6 +35,7 @@ class PodEnding(StrEnum):
     NODE_LOST = "node_lost"
     UNKNOWN = "unknown"
     MISSING = "missing"
+    MISCONFIGURED = "misconfigured"
     IMAGE_PULL = "image_pull"
     NOT_SCHEDULED = "not_scheduled"
     DEADLINE = "deadline"
@@ -66,7 +68,11 @@ _BY_DISRUPTION = {
     "EvictionByEvictionAPI": PodEnding.EVICTED,
     "TerminationByKubelet": PodEnding.EVICTED,
 }
-_NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
+_NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ImageInspectError")
+_MISCONFIGURED = (
+    *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+    *("InvalidImageName", "ErrImageNeverPull"),
+)
 
 Status = Mapping[str, Any]
 """What is known of a pod, as `status_of` writes it: plain JSON, to be carried in an event."""
@@ -99,6 +105,12 @@ def _state_of(state: Any) -> Status:
     if state.waiting is not None:
         return {"waits": state.waiting.reason, "message": state.waiting.message}
     return {}
+
+
+def hopeless(status: Status, container: str) -> str | None:
+    """Why its container will never begin, however long one waits; None where it may."""
+    waits = status["containers"].get(container, {}).get("waits")
+    return waits if waits in _MISCONFIGURED else None
 
 
 def end_of(status: Status | None, container: str, *, event: str = "") -> PodEnd | None:
@@ -140,6 +152,8 @@ def _exited(state: Status) -> PodEnd | None:
     if "exit_code" not in state:
         return None
     code = int(state["exit_code"])
+    if state["reason"] == "ContainerStatusUnknown":
+        return PodEnd(PodEnding.NODE_LOST, "its node cannot tell how it ended")
     if state["reason"] == "OOMKilled":
         return PodEnd(PodEnding.OUT_OF_MEMORY, "it was killed for its use of memory", code)
     return PodEnd(PodEnding.FAILED, f"exit {code}", code)
@@ -154,6 +168,9 @@ def _lost(status: Status) -> PodEnd | None:
 
 
 def _never_began(status: Status, state: Status, *, event: str) -> PodEnd | None:
+    if state.get("waits") in _MISCONFIGURED:
+        said = f"{state['waits']}: {state['message'] or 'no more is said'}"
+        return PodEnd(PodEnding.MISCONFIGURED, said)
     if state.get("waits") in _NO_IMAGE:
         return PodEnd(PodEnding.IMAGE_PULL, f"{state['waits']}: {state['message'] or 'no more is said'}")
     if event != "timeout":

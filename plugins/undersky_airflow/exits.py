@@ -8,6 +8,7 @@
     timeout   it hangs: its scenes are given back to a later run, this task is not tried again
 
     pod taken away, or never begun (see `endings`)          tried again, the wait doubles
+    pod whose container cannot be made                      as exit 2
     pod killed for its use of memory                        as a crash, with more memory from then on
 
 A stage that was killed is tried twice more, because it knows only the third time which scene kills it: that
@@ -29,6 +30,7 @@ TRAINING_TRIES_AGAIN = 50
 """A training gives way to scenes as often as they need its GPU, and goes on from its checkpoint."""
 FIRST_WAIT = timedelta(seconds=20)
 LONGEST_WAIT = timedelta(minutes=10)
+_CRASHES = "undersky_crashes"
 
 
 class StageUnfinished(AirflowException):
@@ -58,6 +60,7 @@ def code_of(end: PodEnd, pod: str) -> int:
         StageOutOfMemory: It was killed for its use of memory.
         StageInterrupted: It was taken away, or never began.
         AirflowTaskTimeout: It ran into its deadline.
+        AirflowFailException: Its container cannot be made.
     """
     sentence = f"pod {pod}: {end.ending}: {end.said}"
     if end.ending in (PodEnding.COMPLETED, PodEnding.FAILED) and end.code is not None:
@@ -66,6 +69,8 @@ def code_of(end: PodEnd, pod: str) -> int:
         raise StageOutOfMemory(sentence)
     if end.ending is PodEnding.DEADLINE:
         raise AirflowTaskTimeout(sentence)
+    if end.ending is PodEnding.MISCONFIGURED:
+        raise AirflowFailException(f"{sentence}; correct it, a later run tries again")
     raise StageInterrupted(sentence)
 
 
@@ -114,11 +119,12 @@ class RetryRule(RetryPolicy):
         exception: BaseException,
         try_number: int,
         max_tries: int,
-        context: Context | None = None,  # noqa: ARG002  the signature is Airflow's
+        context: Context | None = None,
     ) -> RetryDecision:
         """What becomes of a failed try; the operator's `retries` bounds it."""
         # Clearing a task raises max_tries by `retries`: what counts is the tries since then.
-        used = max(1, try_number - max(0, max_tries - self._again))
+        before = max(0, max_tries - self._again)
+        used = max(1, try_number - before)
         if isinstance(exception, ConfigError | DataError):
             return RetryDecision.fail("trying again changes nothing")
         if isinstance(exception, AirflowTaskTimeout):
@@ -127,6 +133,21 @@ class RetryRule(RetryPolicy):
             wait = min(FIRST_WAIT * 2 ** min(used - 1, 9), LONGEST_WAIT)
             why = "no fault of the stage" if isinstance(exception, StageInterrupted) else "a service failed"
             return RetryDecision.retry(wait, reason=f"{why}: again in {wait.seconds} s")
+        if isinstance(exception, StageCrashed):
+            # Tries that were interrupted are no crashes: these are counted where Airflow remembers them.
+            used = _crashes(context, try_number, after=before) or used
         if used <= (2 if isinstance(exception, StageCrashed) else 1):
             return RetryDecision.retry(FIRST_WAIT, reason="unexpected: tried once more")
         return RetryDecision.fail("unexpected again and again")
+
+
+def _crashes(context: Context | None, try_number: int, *, after: int) -> int:
+    """How many tries since the last clearing crashed, this one included; 0 where nobody remembers."""
+    notes = context.get("task_state_store") if context else None
+    if notes is None:
+        return 0
+    known = notes.get(_CRASHES) or []
+    tries = {number for number in known if isinstance(number, int)} if isinstance(known, list) else set()
+    tries.add(try_number)
+    notes.set(_CRASHES, list(tries))
+    return sum(number > after for number in tries)

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 
 from undersky.refs import ReleaseStage, Stage
 from undersky.settings import read_settings
 from undersky.tile_refs import TileStage
 from undersky_airflow.exits import accept
+from undersky_airflow.rooms import room_of
 from undersky_airflow.runners import Runner, Task, runner_for
 
 
@@ -41,6 +43,20 @@ class HeavyOperator(BaseOperator):
         """The same, on return from a deferral."""
         self.run_stage(context, event)
 
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> object:
+        """As Airflow has it; where nobody watched to the end, nothing is left running.
+
+        Raises:
+            TaskDeferralError: The watch failed, or outlasted its time.
+        """
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralError, TaskDeferralTimeout):
+            runner_for(read_settings(), self.log.info).abandon(self._task(), context)
+            raise
+
     def on_kill(self) -> None:
         """What runs is told to end."""
         if self._runner is not None:
@@ -52,9 +68,20 @@ class HeavyOperator(BaseOperator):
         Raises:
             AirflowException: As `exits` says.
         """
-        task = Task(self.stage, self.href(), self.needs().timeout, self.task_id)
+        task = self._task()
         self._runner = runner_for(read_settings(), self.log.info)
         accept(self._runner.run(task, context, event), task.arguments)
+
+    def lasts(self) -> timedelta:
+        """How long the stage may take, the wait for a node included."""
+        settings = read_settings()
+        waits = (
+            room_of(self.stage, settings.pods).waiting if settings.runtime == "kubernetes" else timedelta()
+        )
+        return self.needs().timeout + waits
+
+    def _task(self) -> Task:
+        return Task(self.stage, self.href(), self.needs().timeout, self.task_id)
 
     def href(self) -> str:
         """Address of what is to be done."""

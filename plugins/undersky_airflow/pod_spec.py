@@ -23,7 +23,9 @@ def of(room: Room, stage: AnyStage, settings: Settings) -> dict[str, Any]:
     return {
         "env_vars": _environment(room, stage, settings),
         "env_from": [
-            k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=name)) for name in room.secrets
+            # Optional: a stage says better what it lacks than a container that cannot be made.
+            k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=name, optional=True))
+            for name in room.secrets
         ],
         "image_pull_secrets": [k8s.V1LocalObjectReference(name=name) for name in room.image_pull_secrets],
         "container_resources": _resources(room),
@@ -86,6 +88,10 @@ def _volumes(room: Room) -> tuple[list[k8s.V1Volume], list[k8s.V1VolumeMount]]:
         certificates = k8s.V1ConfigMapVolumeSource(name=room.ca_config_map)
         volumes.append(k8s.V1Volume(name="ca", config_map=certificates))
         mounts.append(_mount("ca", CERTIFICATES, read_only=True))
+    for number, (name, folder) in enumerate(sorted(room.config_maps.items())):
+        texts = k8s.V1ConfigMapVolumeSource(name=name)
+        volumes.append(k8s.V1Volume(name=f"config-{number}", config_map=texts))
+        mounts.append(_mount(f"config-{number}", folder, read_only=True))
     for number, (claim, folder) in enumerate(sorted(room.claims.items())):
         source = k8s.V1PersistentVolumeClaimVolumeSource(claim_name=claim, read_only=True)
         volumes.append(k8s.V1Volume(name=f"claim-{number}", persistent_volume_claim=source))

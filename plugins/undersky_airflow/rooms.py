@@ -6,6 +6,7 @@ key, everything else is replaced.
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,8 @@ class Room(BaseModel):
     """More environment variables: a proxy, UNDERSKY_SAMPLES."""
     ca_config_map: Name | None = None
     """ConfigMap whose key `ca.crt` holds the certificates that are trusted in place of the public ones."""
+    config_maps: Mapping[Name, str] = {}
+    """ConfigMaps, mounted at those folders: profiles of providers, where UNDERSKY_PROFILES names one."""
     claims: Mapping[Name, str] = {}
     """PersistentVolumeClaims, mounted read-only at those folders: real scenes to evaluate on."""
     labels: Mapping[str, str] = {}
@@ -82,10 +85,17 @@ class Room(BaseModel):
     """Between being told to end and being killed: enough for what has to be written down."""
     poll_s: float = Field(10, gt=0, le=300)
     """Between two looks at the pod."""
+    schedule_s: int = Field(3600, ge=10)
+    """For a node to have room: others may go first, or one has to be added."""
     startup_s: int = Field(900, ge=10)
-    """For a node to be added and the image to be fetched, each."""
+    """For the image to be fetched, after that."""
     lost_after_s: int = Field(300, ge=1)
     """A pod that should be gone, or that the cluster has lost sight of, is lost so long after its grace."""
+
+    @property
+    def waiting(self) -> timedelta:
+        """How long its pod may wait before it works."""
+        return timedelta(seconds=self.schedule_s + self.startup_s)
 
     @model_validator(mode="after")
     def _fits(self) -> "Room":

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from airflow.sdk import Context
 
-from undersky.errors import ConfigError
+from undersky.errors import ConfigError, ServiceError
 from undersky.refs import ReleaseStage, Stage
 from undersky.settings import Settings
 from undersky.tile_refs import TileStage
@@ -80,6 +80,10 @@ class Runner(Protocol):
         """What runs is told to end. May be called by a signal handler."""
         ...
 
+    def abandon(self, task: Task, context: Context) -> None:
+        """What still runs elsewhere is told to end: the task will not come back to it."""
+        ...
+
 
 class ProcessRunner:
     """A child process: everything on one machine."""
@@ -101,6 +105,9 @@ class ProcessRunner:
                 f"UNDERSKY_WORKER: {command[0]} cannot be run ({error.strerror}); name the undersky command"
             )
             raise ConfigError(message) from error
+
+    def abandon(self, task: Task, context: Context) -> None:
+        """Nothing runs elsewhere."""
 
     def kill(self) -> None:
         """SIGTERM to the process group, SIGKILL after the grace."""
@@ -141,6 +148,16 @@ class PodRunner:
         except StageOutOfMemory:
             _remember(context, _OUT_OF_MEMORY)
             raise
+
+    def abandon(self, task: Task, context: Context) -> None:
+        """The pods of that batch and stage are deleted, as far as the cluster answers."""
+        from undersky_airflow.pods import StagePod
+
+        room = room_of(task.stage, self._settings.pods)
+        try:
+            StagePod.for_task(task, self._settings, room).abandon(context)
+        except ServiceError as error:
+            self._say(f"pods may be left behind, a later try ends them: {error}")
 
     def kill(self) -> None:
         """The pod is deleted."""

@@ -75,7 +75,7 @@ class StageOperator(HeavyOperator):
         Raises:
             AirflowException: As `exits` says; AirflowSkipException when the batch is another run's by now.
         """
-        keep_lease(context, self.href(), at_least=self.needs().timeout)
+        keep_lease(context, self.href(), at_least=self.lasts())
         self.run_stage(context, None)
 
     def href(self) -> str:

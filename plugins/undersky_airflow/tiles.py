@@ -49,7 +49,7 @@ class RollOperator(HeavyOperator):
 
         with desk(context) as at:
             tile = read_order(at.store, self.href()).tile
-            held = at.ledger.renew_tile(tile, at.by, max(at.lease, self.needs().timeout + MARGIN))
+            held = at.ledger.renew_tile(tile, at.by, max(at.lease, self.lasts() + MARGIN))
         if not held:
             raise AirflowSkipException(
                 f"{tile.tile} is settled, or another run's by now: nothing is left to do"

@@ -43,6 +43,8 @@ class Control:
     midway: dict[str, str] = field(default_factory=dict)
     """By stage: what a pod must have said before something happens to it; at once without."""
     image_pull_s: float = 3.0
+    quota: str = ""
+    """Why no more pods are admitted."""
     api_trouble: Callable[[Fault], None] = lambda _: None
     """Lets something happen to the API server itself."""
 
@@ -79,6 +81,8 @@ class Control:
             )
         if (chosen := spec.get("priorityClassName")) and chosen not in self.priorities:
             raise RefusedError(403, "Forbidden", f"no PriorityClass with name {chosen} was found")
+        if self.quota:
+            raise RefusedError(403, "Forbidden", f'pods "{name}" is forbidden: exceeded quota: {self.quota}')
         with self.lock:
             if name in self.pods:
                 raise RefusedError(409, "AlreadyExists", f'pods "{name}" already exists')
@@ -131,7 +135,8 @@ class Control:
                 self._work(pod)
         finally:
             with self.lock:
-                if (pod.deleted and pod.fault not in (Fault.UNKNOWN, Fault.NODE_LOST)) or pod.fault in (
+                held = (Fault.UNKNOWN, Fault.NODE_LOST, Fault.STUCK)
+                if (pod.deleted and pod.fault not in held) or pod.fault in (
                     Fault.COLLECTED,
                     Fault.VANISHED,
                 ):
@@ -179,6 +184,8 @@ class Control:
         if pod.fault is Fault.SLOW_IMAGE:
             pod.event("Pulling", f"pulling image {pod.container['image']}")
             pod.told_to_end.wait(self.image_pull_s)
+        if pod.fault is Fault.API_AWAY_EARLY:
+            self.api_trouble(Fault.API_RESTARTS)
         missing = pod.container["image"] not in self.images
         if missing or pod.fault is Fault.NO_IMAGE:
             said = f'failed to resolve reference "{pod.container["image"]}": not found'
@@ -230,6 +237,7 @@ class Control:
             Fault.VANISHED: self._vanished,
             Fault.UNKNOWN: self._unknown,
             Fault.NODE_LOST: self._node_lost,
+            Fault.STUCK: self._stuck,
         }[pod.fault]
         act(pod, process)
         return True
@@ -281,3 +289,8 @@ class Control:
         with self.lock:
             pod.deleted = now()
             pod.condition("DisruptionTarget", "DeletionByTaintManager", message="its node is unreachable")
+
+    def _stuck(self, pod: Pod, process: Running) -> None:
+        process.signal(signal.SIGKILL)
+        with self.lock:
+            pod.deleted = now()

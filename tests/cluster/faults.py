@@ -10,6 +10,8 @@ node_lost       the same, and the taint manager has deleted it
 slow_image      its image takes a while
 no_image        its image does not come
 create_lost     it is made, and the answer to whoever asked for it is lost
+stuck           somebody deletes it, and its node does not let go of it
+api_away_early  the API server is away for some seconds while the image is fetched
 api_restarts    the API server is away for some seconds while it works
 api_fails       the API server answers 500, 503 and 429 for a while
 """
@@ -27,6 +29,8 @@ class Fault(StrEnum):
     NODE_LOST = "node_lost"
     SLOW_IMAGE = "slow_image"
     NO_IMAGE = "no_image"
+    STUCK = "stuck"
+    API_AWAY_EARLY = "api_away_early"
     CREATE_LOST = "create_lost"
     API_RESTARTS = "api_restarts"
     API_FAILS = "api_fails"
@@ -39,6 +43,7 @@ MIDWAY = (
     Fault.VANISHED,
     Fault.UNKNOWN,
     Fault.NODE_LOST,
+    Fault.STUCK,
     Fault.API_RESTARTS,
     Fault.API_FAILS,
 )

@@ -111,9 +111,14 @@ def test_beside_airflow_in_one_namespace_only_our_pods_are_shut_in(name, find):
     assert spec["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "undersky"}}
 
 
-def test_in_a_namespace_of_their_own_all_pods_are_shut_in(find):
-    for namespace in ("undersky", "undersky-workers"):
-        assert find("production", "NetworkPolicy", "undersky-deny", namespace)["spec"]["podSelector"] == {}
+def test_in_a_namespace_that_is_the_stages_own_all_pods_are_shut_in(find):
+    deny = find("production", "NetworkPolicy", "undersky-deny", "undersky-workers")
+    assert deny["spec"]["podSelector"] == {}
+
+
+def test_where_others_may_live_only_our_pods_are_shut_in(find):
+    deny = find("production", "NetworkPolicy", "undersky-deny", "undersky")
+    assert deny["spec"]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "undersky"}}
 
 
 def test_where_policies_are_turned_off_there_are_none(rendered):

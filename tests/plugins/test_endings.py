@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
 from undersky_airflow.endings import PodEnd, PodEnding, end_of, status_of
 from undersky_airflow.exits import RetryRule, StageInterrupted, StageOutOfMemory, code_of
@@ -49,6 +49,13 @@ ENDINGS = [
     (None, "success", PodEnding.COMPLETED),
     (_status("Pending", **_waits("ImagePullBackOff", "not found")), "error", PodEnding.IMAGE_PULL),
     (_status("Pending", **_waits("ContainerCreating")), "timeout", PodEnding.IMAGE_PULL),
+    (
+        _status("Pending", **_waits("CreateContainerConfigError", "no secret")),
+        "error",
+        PodEnding.MISCONFIGURED,
+    ),
+    (_status("Pending", **_waits("InvalidImageName")), "error", PodEnding.MISCONFIGURED),
+    (_status("Failed", **_exited(137, "ContainerStatusUnknown")), "failed", PodEnding.NODE_LOST),
     (_status("Pending", conditions=[UNSCHEDULED]), "timeout", PodEnding.NOT_SCHEDULED),
     (_status("Failed", reason="DeadlineExceeded"), "failed", PodEnding.DEADLINE),
     (_status("Running"), "timeout", PodEnding.DEADLINE),
@@ -107,7 +114,11 @@ def test_an_exit_code_is_the_stages_own() -> None:
 
 @pytest.mark.parametrize("ending", [each for each in PodEnding if each not in ("completed", "failed")])
 def test_every_other_end_is_an_exception_that_names_pod_and_ending(ending: PodEnding) -> None:
-    kinds = {PodEnding.OUT_OF_MEMORY: StageOutOfMemory, PodEnding.DEADLINE: AirflowTaskTimeout}
+    kinds = {
+        PodEnding.OUT_OF_MEMORY: StageOutOfMemory,
+        PodEnding.DEADLINE: AirflowTaskTimeout,
+        PodEnding.MISCONFIGURED: AirflowFailException,
+    }
     with pytest.raises(kinds.get(ending, StageInterrupted), match=f"pod p-1: {ending}: because"):
         code_of(PodEnd(ending, "because"), "p-1")
 
@@ -125,6 +136,21 @@ def test_want_of_memory_counts_as_a_crash() -> None:
     rule = RetryRule()
     actions = [rule.evaluate(StageOutOfMemory("oom"), used, 3).action.value for used in (1, 2, 3)]
     assert actions == ["retry", "retry", "fail"]
+
+
+def test_interruptions_are_no_crashes_and_a_cleared_task_begins_anew() -> None:
+    notes: dict[str, Any] = {}
+    context: Any = {"task_state_store": SimpleNamespace(get=notes.get, set=notes.__setitem__)}
+    rule = RetryRule()
+
+    def act(error: Exception, used: int, most: int = 3) -> str:
+        return rule.evaluate(error, used, most, context).action.value
+
+    assert [act(StageInterrupted("evicted"), used) for used in (1, 2)] == ["retry", "retry"]
+    assert act(StageOutOfMemory("oom"), 3) == "retry", "its first crash"
+    assert act(StageOutOfMemory("oom"), 4) == "retry", "its second"
+    cleared = [act(StageOutOfMemory("oom"), used, 7) for used in (5, 6, 7)]
+    assert cleared == ["retry", "retry", "fail"]
 
 
 def test_want_of_memory_is_remembered_and_answered_with_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import os
 import sys
 import threading
 import time
@@ -48,6 +49,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClust
         monkeypatch.setenv(name, value)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def _little_grace(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for what never ends."""
+    request.getfixturevalue("place")
+    table = yaml.safe_load(os.environ["UNDERSKY_PODS"])
+    table["every"]["grace_s"] = 5
+    monkeypatch.setenv("UNDERSKY_PODS", yaml.safe_dump(table))
 
 
 def _pod(stage: AnyStage = Stage.CORRECT, *, pods: str = "", batch: str = "000", **facts: Any) -> Any:
@@ -103,6 +113,8 @@ EXPECTED = {
     Fault.COLLECTED: PodEnding.MISSING,
     Fault.UNKNOWN: PodEnding.UNKNOWN,
     Fault.NODE_LOST: PodEnding.NODE_LOST,
+    Fault.STUCK: PodEnding.NODE_LOST,
+    Fault.API_AWAY_EARLY: PodEnding.COMPLETED,
     Fault.SLOW_IMAGE: PodEnding.COMPLETED,
     Fault.NO_IMAGE: PodEnding.IMAGE_PULL,
     Fault.CREATE_LOST: PodEnding.COMPLETED,
@@ -167,7 +179,7 @@ def test_maps_take_the_gpu_of_a_training_which_then_waits_for_it(place: FakeClus
 
 def test_what_no_node_can_hold_is_given_up_with_the_schedulers_words(place: FakeCluster) -> None:
     place.control.gpus = 0
-    end = _lived(lambda: _pod(Stage.MAP, pods="startup_s: 10"))
+    end = _lived(lambda: _pod(Stage.MAP, pods="schedule_s: 10"))
     assert end.ending is PodEnding.NOT_SCHEDULED
     assert "Insufficient nvidia.com/gpu" in end.said
     assert place.control.pods == {}
@@ -185,6 +197,22 @@ def test_what_the_cluster_refuses_is_a_setting_to_correct(place: FakeCluster, po
         _pod(Stage.INGEST, pods=pods).launch(_there())
     assert said in str(refused.value)
     assert place.control.ever == []
+
+
+def test_a_full_quota_is_no_wrong_setting(place: FakeCluster) -> None:
+    place.control.quota = "compute, requested: pods=1, used: pods=60, limited: pods=60"
+    with pytest.raises(ServiceError, match=r"there is no room for pod .*exceeded quota"):
+        _pod().launch(_there())
+
+
+def test_a_pod_that_nobody_watches_any_more_is_told_to_end(place: FakeCluster) -> None:
+    with pytest.raises(TaskDeferred):
+        _pod(pods="env: {TAKES: '600'}").launch(_there())
+    _pod().abandon(_there())
+    deadline = time.monotonic() + 15
+    while place.control.pods and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert place.control.pods == {}
 
 
 def test_a_wrong_token_is_no_fault_of_the_stage(place: FakeCluster) -> None:

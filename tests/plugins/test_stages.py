@@ -78,11 +78,12 @@ def _worker(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
 
 def test_every_stage_has_its_needs_and_its_room() -> None:
     from undersky_airflow import releases, stages
-    from undersky_airflow.pods import ROOMS
+    from undersky_airflow.rooms import STAGES, room_of
 
     assert set(stages.NEEDS) == set(Stage)
     assert set(releases.NEEDS) == set(ReleaseStage)
-    assert set(ROOMS) == {*Stage, *ReleaseStage, *TileStage}
+    assert set(STAGES) == {*Stage, *ReleaseStage, *TileStage}
+    assert all(room_of(stage, None).memory for stage in STAGES)
 
 
 def test_a_stage_that_ends_well_returns_and_its_lease_stands(
@@ -117,8 +118,10 @@ def test_killing_a_task_that_has_not_begun_does_nothing(card: dict[str, str]) ->
 def test_in_the_pod_runtime_it_defers_and_judges_when_it_comes_back(
     card: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
     from airflow.sdk.exceptions import AirflowException, TaskDeferred
+
+    from undersky_airflow.endings import PodEnd, PodEnding
+    from undersky_airflow.pods import StagePod
 
     class Deferred(TaskDeferred):
         def __init__(self) -> None:
@@ -128,17 +131,41 @@ def test_in_the_pod_runtime_it_defers_and_judges_when_it_comes_back(
         assert self.arguments == ["batch", "ingest", card["href"]]
         raise Deferred
 
-    def come_back(self: Any, context: Any, event: Any) -> None:
-        if event["status"] != "success":
-            raise AirflowException(event["status"])
+    def come_back(self: Any, context: Any, event: Any) -> PodEnd:
+        ends = {"success": PodEnd(PodEnding.COMPLETED, "exit 0", 0)}
+        return ends.get(event["status"], PodEnd(PodEnding.NODE_LOST, "lost"))
 
     monkeypatch.setenv("UNDERSKY_RUNTIME", "kubernetes")
     monkeypatch.setenv("UNDERSKY_WORKER_IMAGE", "registry.example/worker:1")
-    monkeypatch.setattr(KubernetesPodOperator, "execute_async", launch)
-    monkeypatch.setattr(KubernetesPodOperator, "trigger_reentry", come_back)
+    monkeypatch.setattr(StagePod, "launch", launch)
+    monkeypatch.setattr(StagePod, "come_back", come_back)
     with pytest.raises(TaskDeferred):
         _execute(_operator(card))
     operator = _operator(card)
-    operator.trigger_reentry(context(), {"status": "success"})
-    with pytest.raises(AirflowException, match="lost"):
-        operator.trigger_reentry(context(), {"status": "lost"})
+    operator.trigger_reentry(context(), {"name": "p-1", "status": "success"})
+    with pytest.raises(AirflowException, match="pod p-1: node_lost: lost"):
+        operator.trigger_reentry(context(), {"name": "p-1", "status": "error"})
+
+
+def test_where_nobody_watched_to_the_end_nothing_is_left_running(
+    card: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import TaskDeferralTimeout
+
+    from undersky_airflow.pods import StagePod
+
+    abandoned: list[str] = []
+    monkeypatch.setenv("UNDERSKY_RUNTIME", "kubernetes")
+    monkeypatch.setenv("UNDERSKY_WORKER_IMAGE", "registry.example/worker:1")
+    monkeypatch.setattr(StagePod, "abandon", lambda self, _: abandoned.append(self.arguments[-1]))
+    with pytest.raises(TaskDeferralTimeout):
+        _operator(card).resume_execution("__fail__", {"error": "Trigger timeout"}, context())
+    assert abandoned == [card["href"]]
+
+
+def test_the_lease_of_a_pod_counts_the_wait_for_a_node(
+    card: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = _operator(card).lasts()
+    monkeypatch.setenv("UNDERSKY_RUNTIME", "kubernetes")
+    assert _operator(card).lasts() - alone == timedelta(seconds=3600 + 900)

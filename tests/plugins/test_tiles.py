@@ -81,10 +81,8 @@ def test_the_stage_renews_its_lease_and_leaves_alone_what_is_another_runs(
 def test_the_command_of_the_stage_is_a_verb_of_undersky() -> None:
     from undersky.cli.parser import make_parser
     from undersky.tile_refs import TileStage
-    from undersky_airflow.pods import ROOMS
     from undersky_airflow.runners import Task
 
     task = Task(TileStage.ROLL, "s3://undersky/rolls/run/32TQM-1/order.json", timedelta(hours=1), "roll")
     parsed = make_parser().parse_args(task.arguments)
     assert (parsed.stage, parsed.href) == ("roll", task.href)
-    assert TileStage.ROLL in ROOMS
