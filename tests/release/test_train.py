@@ -66,6 +66,28 @@ def test_the_same_recipe_gives_the_same_candidate_in_every_run(works: Works) -> 
     assert len(works.keys("candidates/")) == 4
 
 
+def test_one_that_dies_without_a_word_goes_on_from_what_it_kept_on_the_way(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "KEEP_EVERY_S", 0.0)
+    order = _ready(works)
+
+    def hear(event: str, **facts: Any) -> None:
+        works.hear(event, **facts)
+        if event == "training" and facts["step"] == 20:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        run_release(TRAIN, order, store=works.store, settings=works.settings, tell=hear)
+    assert works.keys("checkpoints/") != []
+    other = works.elsewhere("other")
+    done = other.run(TRAIN, order)
+    resumed = [facts["step"] for event, facts in other.told if event == "training resumes"]
+    assert resumed == [15]
+    assert done.figures == {"weights": 50.0}
+    assert works.keys("checkpoints/") == []
+
+
 def test_without_its_dataset_it_says_with_which_stage_to_begin(works: Works) -> None:
     with pytest.raises(ConfigError, match="begin the run with `dataset`"):
         works.run(TRAIN, works.order(recipe=works.recipe()))

@@ -7,6 +7,7 @@ A training that is stopped leaves its checkpoint in the store, so the next try g
 """
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ from undersky.training.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
     from undersky.services.store import Store
+
+
+KEEP_EVERY_S = 900.0
+"""A training that dies without a word, out of memory or with its node, loses no more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ def train(order: ReleaseOrder, store: "Store", settings: Settings, tell: Callabl
         training_told(settings, bench.recipe, order.model, bench.dataset, tags=tags, tell=tell) as told,
         _checkpoints_kept(bench, store, tell),  # until all is said: a registry that fails costs no training
     ):
-        trained = run(bench.given, bench.folder / "out", _options(bench, settings, told))
+        trained = run(bench.given, bench.folder / "out", _options(bench, settings, told, store))
         if trained is None:
             raise ConfigError("a stage trains as one process; torchrun starts several by hand")
         package = put_candidate(store, trained.folder, model=order.model)
@@ -91,14 +96,40 @@ def _prepared(order: ReleaseOrder, store: "Store", settings: Settings) -> _Bench
     return bench
 
 
-def _options(bench: _Bench, settings: Settings, told: Told) -> TrainOptions:
+def _options(bench: _Bench, settings: Settings, told: Told, store: "Store") -> TrainOptions:
     return TrainOptions(
         samples=settings.samples,
         work=bench.work,
         threads=settings.threads,
         progress=tenths(lambda at, sentence: told.tell(sentence, percent=round(100 * at))),
-        tell=told,
+        tell=_keeping(bench, store, told),
     )
+
+
+def _keeping(bench: _Bench, store: "Store", told: Told) -> Callable[..., None]:
+    """Tells as before, and now and then leaves the checkpoint in the store: who is killed says no goodbye."""
+    kept = time.monotonic()
+
+    def tell(event: str, **facts: object) -> None:
+        nonlocal kept
+        told(event, **facts)
+        if event == "training" and time.monotonic() - kept >= KEEP_EVERY_S:
+            kept = time.monotonic()
+            try:
+                _keep(bench, store)
+            except ServiceError as error:
+                told.tell("checkpoint stays here for now", level="warning", why=str(error))
+
+    return tell
+
+
+def _keep(bench: _Bench, store: "Store") -> bool:
+    """What checkpoints there are lie in the store; whether there are any."""
+    here = bench.work / "checkpoints"
+    if not any(here.glob("step-*.json")):
+        return False
+    put_folder(store, bench.checkpoints, here, digest=bench.recipe.digest)
+    return True
 
 
 @contextmanager
@@ -110,8 +141,7 @@ def _checkpoints_kept(bench: _Bench, store: "Store", tell: Callable[..., None]) 
     try:
         yield
     except (ServiceError, ConfigError):  # a signal; or the GPU hours are spent, and somebody grants more
-        if any(here.glob("step-*.json")):
-            put_folder(store, bench.checkpoints, here, digest=bench.recipe.digest)
+        if _keep(bench, store):
             tell("checkpoint is in the store", href=store.href(bench.checkpoints))
         raise
 
