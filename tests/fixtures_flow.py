@@ -46,6 +46,13 @@ tasks = [[ti.task_id, ti.map_index, str(ti.state), ti.rendered_map_index] for ti
 print(json.dumps({{"state": str(run.state.value), "run": run.run_id, "tasks": sorted(tasks)}}))
 """
 
+QUICK_RETRIES = """
+from datetime import timedelta
+from undersky_airflow import exits
+exits.FIRST_WAIT = timedelta(seconds=1)
+"""
+"""What a run begins with that need not wait long between tries."""
+
 Tasks = dict[str, tuple[str, str | None]]
 
 
