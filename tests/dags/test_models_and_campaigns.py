@@ -56,7 +56,8 @@ def test_every_task_ends_by_itself_or_looks_again_within_minutes(model: dict[str
     for name, task in model.items():
         bound = task["response"] if name in approvals else task["timeout"]
         assert 0 < bound <= (300 if name in approvals else 2 * DAYS), name
-        assert (task["retries"], task["policy"]) == (3, "RetryRule")
+        # a training gives way to scenes as often as they need its GPU
+        assert (task["retries"], task["policy"]) == (50 if name == "train" else 3, "RetryRule")
 
 
 def test_steps_and_stages_of_the_model_flow_have_a_sentence(model: dict[str, dict[str, Any]]) -> None:

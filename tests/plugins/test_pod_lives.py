@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -30,7 +31,11 @@ pytestmark = pytest.mark.faults
 
 WORKER = """
 import os, signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+def checkpoint(*_):
+    time.sleep(1.5)  # it takes its time, in which a watch looks again
+    sys.exit(75)
+
+signal.signal(signal.SIGTERM, checkpoint)
 print("at work", os.getpid(), flush=True)
 time.sleep(float(os.environ.get("TAKES", "1.5")))
 print("done", flush=True)
@@ -135,10 +140,14 @@ def test_each_fault_ends_as_what_it_is_and_leaves_no_pod(place: FakeCluster, fau
 
 
 def test_a_pod_that_does_its_work_ends_with_its_log_in_the_tasks(
-    place: FakeCluster, capfd: pytest.CaptureFixture[str]
+    place: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from undersky_airflow.pods import StagePod
+
+    log = Mock()
+    monkeypatch.setattr(StagePod, "log", log)
     assert _lived() == PodEnd(PodEnding.COMPLETED, "exit 0", 0)
-    said = "".join(capfd.readouterr())
+    said = str(log.mock_calls)
     assert "at work 1" in said, "it is the first process of its namespace"
     assert "done" in said
 
