@@ -89,7 +89,7 @@ def test_the_launcher_may_do_just_what_launching_takes(find):
     assert {(tuple(rule["resources"]), tuple(sorted(rule["verbs"]))) for rule in role["rules"]} == {
         (("pods",), ("create", "delete", "get", "list", "patch", "watch")),
         (("pods/log",), ("get",)),
-        (("events",), ("get", "list")),
+        (("events",), ("get", "list", "watch")),
     }
     subjects = find("production", "RoleBinding", "undersky-launcher")["subjects"]
     assert {(each["namespace"], each["name"]) for each in subjects} == {
@@ -212,6 +212,7 @@ def test_with_policies_an_address_that_nobody_gave_is_asked_for():
 
 def test_a_quota_is_where_the_stages_are(find):
     quota = find("production", "ResourceQuota", "undersky-workers", "undersky-workers")["spec"]["hard"]
-    assert quota["requests.nvidia.com/gpu"] == "4"
+    assert quota["requests.cpu"] == "256"
+    assert not [name for name in quota if "gpu" in name], "what a quota refuses, nobody is pre-empted for"
     (limits,) = find("production", "LimitRange", "undersky-workers")["spec"]["limits"]
     assert "cpu" not in limits["default"]  # a stage may borrow what its node has left
