@@ -254,8 +254,12 @@ class Control:
         first = next(each for each in self.ever if each.work == pod.work)
         return str(first.container["resources"]["limits"]["memory"])
 
+    def _grace_s(self, pod: Pod) -> float:
+        """What it has to write down what it holds."""
+        return float(pod.body["spec"].get("terminationGracePeriodSeconds", 30))
+
     def _evicted(self, pod: Pod, process: Running) -> None:
-        code = process.end(2.0)
+        code = process.end(self._grace_s(pod))
         with self.lock:
             ended(pod, code or 137)
             said = "The node was low on resource: memory."
@@ -267,7 +271,7 @@ class Control:
             pod.deleted = now()
             pod.condition("DisruptionTarget", "PreemptionByScheduler", message="for a pod of more importance")
         time.sleep(1.5)  # a watch looks that often
-        code = process.end(2.0)
+        code = process.end(self._grace_s(pod))
         with self.lock:
             ended(pod, code)
 

@@ -29,7 +29,7 @@ MINIATURE = """
 name: miniature
 task: correction
 seed: 3
-steps: 300
+steps: 60
 batch_size: 3
 learning_rate: 3.0e-3
 ema_decay: 0.5
