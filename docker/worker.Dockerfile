@@ -24,19 +24,21 @@ ARG TORCH="torch==2.13.0 kornia==0.9.0 monai==1.6.1"
 # The base's certificates, not those that the tools bring along: a base may know an authority of your own.
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    PIP_CACHE_DIR=/tmp/.cache/pip \
+    UV_CACHE_DIR=/tmp/.cache/uv \
     UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy
 WORKDIR /build
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/tmp/.cache \
     python3 -m venv /opt/tools \
     && /opt/tools/bin/pip install uv==0.13.9 hatchling==1.33.0 \
     && python3 -m venv --without-pip /opt/undersky
 COPY requirements/runtime.txt requirements/
 # Wheels alone: nothing is compiled, so that no stage needs a compiler.
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/tmp/.cache \
     /opt/tools/bin/uv pip install --python /opt/undersky --no-build --requirement requirements/runtime.txt
 # hadolint ignore=SC2086
-RUN --mount=type=cache,target=/root/.cache --mount=type=bind,from=wheels,target=/wheels \
+RUN --mount=type=cache,target=/tmp/.cache --mount=type=bind,from=wheels,target=/wheels \
     if ls /wheels/torch-*.whl; then source="--find-links /wheels"; else source="--torch-backend $BACKEND"; fi \
     && /opt/tools/bin/uv pip install --python /opt/undersky --no-build $source $TORCH
 
