@@ -1,12 +1,15 @@
 """A running stack as an end-to-end test sees it: announce something, let it flow, look at what came of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from onemachine.airflow import api
 from onemachine.component import Component, Site
+from onemachine.folder import Folder
 from onemachine.rest import AirflowApi
-from onemachine.stack import Stack
+from onemachine.stack import Stack, running
 from showcase.flow import RUNNING, Flow
 from showcase.preparing import bootstrap
 
@@ -103,6 +106,18 @@ class World:
     def address(self, href: str) -> str:
         """Where anybody reads it."""
         return href.replace("s3://undersky", f"{self.stack.site.url('s3')}/undersky")
+
+
+@contextmanager
+def running_world(folder: Folder, *, purpose: str) -> Iterator[World]:
+    """A stack in that folder, its areas wanted, its DAGs un-paused; none lives afterwards."""
+    with running(folder, purpose=purpose, say=print, more=model) as stack:
+        stack.supervisor.wait_for([component.name for component in stack.supervisor.components])
+        with closing(Ledger.open(stack.environment["UNDERSKY_LEDGER"])) as ledger:
+            add_areas(ledger)
+            world = World(stack, ledger, Flow(stack, api(stack.site), ledger))
+            world.flow.unpause()
+            yield world
 
 
 def add_areas(ledger: Ledger) -> None:

@@ -32,7 +32,14 @@ VERBS: Mapping[type[AnyStage], tuple[str, ...]] = {
 }
 """Of the command `undersky`, that do a stage."""
 
-KEPT_FROM_STAGES = ("AIRFLOW", "_AIRFLOW", "UNDERSKY_LEDGER", "UNDERSKY_RELEASE_LOGIN", "PG")
+KEPT_FROM_STAGES = (
+    "AIRFLOW",
+    "_AIRFLOW",
+    "UNDERSKY_LEDGER",
+    "UNDERSKY_RELEASE_LOGIN",
+    "UNDERSKY_ADMIN",
+    "PG",
+)
 """Beginnings of variables that no stage gets: passwords of services that are none of its business."""
 FOR_SOME: Mapping[str, tuple[str, ...]] = {
     "UNDERSKY_CREDENTIALS": (Stage.INGEST,),

@@ -16,28 +16,25 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import tile as bench
-from tile import Spent
+from tile import Run, Spent
 
 HERE = Path(__file__).resolve()
 _JUDGE = {"map": "validate-map", "detect": "validate-objects"}
 _IN_LEVEL1 = {"validate-l1", "correct"}
-Run = Callable[[], int]
 
 
 def main() -> None:
     arguments = _arguments()
     if arguments.run:
-        _measured(arguments)
+        bench.measure(_WORK[arguments.run](arguments.product, arguments.folder, arguments.threads))
         return
     cache = arguments.cache or Path(tempfile.gettempdir()) / "undersky-bench"
     cache.mkdir(parents=True, exist_ok=True)
@@ -48,7 +45,9 @@ def main() -> None:
     for stage in arguments.stages or _WORK:
         for left in (work / stage, work / f"docs-{stage}"):
             shutil.rmtree(left, ignore_errors=True)
-        spent = _child(stage, level1 if stage in _IN_LEVEL1 else work, work, arguments)
+        given = level1 if stage in _IN_LEVEL1 else work
+        options = ("--product", given, "--folder", work, "--threads", arguments.threads)
+        spent = bench.in_a_process(HERE, "--run", stage, *options)
         sys.stdout.write(bench._line(stage, spent) + "\n")
         _write(stage, spent, arguments)
 
@@ -68,25 +67,6 @@ def _write(stage: str, spent: Spent, arguments: argparse.Namespace) -> None:
     known = json.loads(arguments.json.read_text(encoding="utf-8")) if arguments.json.exists() else {}
     text = json.dumps({name: (known | {stage: line}).get(name) for name in _WORK}, indent=1)
     arguments.json.write_text(text + "\n", encoding="utf-8")
-
-
-def _child(stage: str, product: Path, work: Path, arguments: argparse.Namespace) -> Spent:
-    command = [
-        *(sys.executable, str(HERE), "--run", stage, "--product", str(product), "--folder", str(work)),
-        *("--threads", str(arguments.threads)),
-    ]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Spent(**json.loads(done.stdout.splitlines()[-1]))
-
-
-def _measured(arguments: argparse.Namespace) -> None:
-    """One stage in this process; what it spent goes to the standard output."""
-    run = _WORK[arguments.run](arguments.product, arguments.folder, arguments.threads)
-    began, cpu = time.monotonic(), time.process_time()
-    size = run()
-    seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu
-    spent = Spent(seconds, cpu_seconds, bench._peak_rss_mb(), size)
-    sys.stdout.write(json.dumps(asdict(spent)) + "\n")
 
 
 def _made(work: Path, stage: str) -> Path:

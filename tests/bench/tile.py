@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,6 +28,7 @@ import rasterio
 import rasterio.shutil
 from rasterio.windows import Window
 
+Run = Callable[[], int]
 HERE = Path(__file__).resolve()
 FULL = 10
 SMALL_PIXELS = 1098
@@ -45,7 +47,7 @@ class Spent:
 def main() -> None:
     arguments = _arguments()
     if arguments.run:
-        _measured(arguments)
+        measure(_WORK[arguments.run](arguments.tile, arguments.folder, arguments.threads))
         return
     cache = arguments.cache or Path(tempfile.gettempdir()) / "undersky-bench"
     cache.mkdir(parents=True, exist_ok=True)
@@ -103,17 +105,19 @@ def _line(name: str, spent: Spent) -> str:
 
 
 def _child(work: str, tile: Path, folder: Path, arguments: argparse.Namespace) -> Spent:
-    command = [
-        *(sys.executable, str(HERE), "--run", work, "--tile", str(tile), "--folder", str(folder)),
-        *("--threads", str(arguments.threads)),
-    ]
+    given = ("--run", work, "--tile", tile, "--folder", folder, "--threads", arguments.threads)
+    return in_a_process(HERE, *given)
+
+
+def in_a_process(script: Path, *arguments: object) -> Spent:
+    """What a script spent that ends with `measure`."""
+    command = [sys.executable, str(script), *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Spent(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _measured(arguments: argparse.Namespace) -> None:
+def measure(run: Run) -> None:
     """One piece of work in this process; what it spent goes to the standard output."""
-    run = _WORK[arguments.run](arguments.tile, arguments.folder, arguments.threads)
     began, cpu = time.monotonic(), time.process_time()
     size = run()
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu

@@ -7,17 +7,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from onemachine.airflow import api
 from onemachine.folder import Folder
-from onemachine.stack import running
-from showcase.flow import Flow
 from showcase.releasing import ENDED, Releasing
 
 from cluster.faults import Fault
 from cluster.kubelet import namespace_command
 from fixtures_cluster import FakeCluster, make_cluster
-from stack_world import World, add_areas, model
-from undersky.services.ledger import Ledger
+from stack_world import World, running_world
 
 pytestmark = [
     pytest.mark.e2e,
@@ -50,14 +46,8 @@ def world(folder: Folder, place: FakeCluster) -> Iterator[World]:
         patch.delenv("UNDERSKY_SAMPLES", raising=False)
         for name, value in place.settings.items():
             patch.setenv(name, value)
-        with running(folder, purpose="the end-to-end tests of pods", say=print, more=model) as stack:
-            stack.supervisor.wait_for([component.name for component in stack.supervisor.components])
-            ledger = Ledger.open(stack.environment["UNDERSKY_LEDGER"])
-            add_areas(ledger)
-            world = World(stack, ledger, Flow(stack, api(stack.site), ledger))
-            world.flow.unpause()
+        with running_world(folder, purpose="the end-to-end tests of pods") as world:
             yield world
-            ledger.close()
 
 
 def test_a_scene_is_published_through_pods_one_of_which_is_evicted(world: World, place: FakeCluster) -> None:

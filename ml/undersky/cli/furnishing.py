@@ -5,7 +5,6 @@ import signal
 import sys
 from pathlib import Path
 from tempfile import gettempdir
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -114,10 +113,6 @@ def serve(arguments: argparse.Namespace, settings: Settings, screen: Console) ->
         folder=arguments.folder or scratch / f"undersky-catalog-{arguments.port}",
         say=lambda sentence: print(sentence, file=sys.stderr, flush=True),  # noqa: T201  its log
     )
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     code = keeper.keep(every_s=arguments.every)
     return Outcome({"exit": code}, lambda _: None, exit_code=code)
-
-
-def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  a signal handler
-    sys.exit(0)
