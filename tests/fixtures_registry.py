@@ -45,7 +45,11 @@ def registry_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
         port = free.getsockname()[1]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            _command(folder, port), stdout=log, stderr=log, env=_environment(folder), start_new_session=True
+            _command(folder, port),
+            stdout=log,
+            stderr=log,
+            env=server_environment(folder, f"sqlite:///{folder / 'auth.db'}"),
+            start_new_session=True,
         )
     try:
         _wait_for(port, process, folder / "log")
@@ -96,10 +100,11 @@ def _command(folder: Path, port: int) -> list[str]:
     return [mlflow, "server", "--app-name", "basic-auth", "--backend-store-uri", where, *listen, *files]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def server_environment(folder: Path, accounts: str) -> dict[str, str]:
+    """Of an MLflow with basic auth whose accounts lie in that database; its settings lie in the folder."""
     (folder / "auth.ini").write_text(
         "[mlflow]\ndefault_permission = READ\nauth_cache_ttl_seconds = 60\n"
-        f"database_uri = sqlite:///{folder / 'auth.db'}\n"
+        f"database_uri = {accounts.replace('%', '%%')}\n"
         f"admin_username = {ADMIN.name}\nadmin_password = {ADMIN.password}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )

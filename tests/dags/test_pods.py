@@ -16,6 +16,7 @@ from fixtures_archive import Archive
 from fixtures_cluster import FakeCluster
 from fixtures_flow import QUICK_RETRIES, run_flow
 from fixtures_registry import a_verdict
+from miniature import MINIATURE
 from scene_batches import pin_shipped
 from stack_world import add_area
 from undersky.refs import Begin, ReleaseOrder, ReleaseSet
@@ -24,19 +25,6 @@ from undersky.services.store import Store
 from undersky.stages.simulate import Order, request_for, simulate
 
 pytestmark = pytest.mark.faults
-
-MINIATURE = """
-name: miniature
-task: correction
-seed: 3
-steps: 60
-batch_size: 3
-learning_rate: 3.0e-3
-ema_decay: 0.5
-dataset: {airs: {count: 40, validation: 30}, ground: {textures: 18}}
-network: {width: 12, heads: 2, hypothesis_width: 12, embedding: 8, rank: 2}
-loss: {pixels: 48}
-"""
 
 
 def _flow(ledger_url: str, store: Store, archive: Archive, runtime: Mapping[str, str]) -> None:
@@ -143,7 +131,7 @@ def test_a_training_that_is_preempted_goes_on_and_ends_in_the_same_weights(
     cluster.control.midway["train"] = "step="
     for runtime in ({}, cluster.settings):
         bucket = _bucket()
-        bucket.put("recipes/miniature.yaml", MINIATURE.encode())
+        bucket.put("recipes/miniature.yaml", MINIATURE.replace("steps: 6", "steps: 60").encode())
         known = order.model_copy(update={"recipe": bucket.href("recipes/miniature.yaml")})
         bucket.put_json("releases/one/order.json", known)
         settings = {

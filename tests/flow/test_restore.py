@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 
 from fixtures_ledger import _address, _admin
 from fixtures_publish import Wanted, good_batch, lease
-from fixtures_registry import ADMIN, READER, RELEASE, TRAINER, _wait_for
+from fixtures_registry import ADMIN, READER, RELEASE, TRAINER, _wait_for, server_environment
 from fixtures_shelf import a_version
 from fixtures_store import S3Server
 from policy_accounts import Office
@@ -210,20 +210,9 @@ def kept(ledger_url: str, uri: str, folder: Path) -> Kept:
 def mlflow(folder: Path, port: int, database: str, office: Office) -> Iterator[None]:
     """MLflow as on a cluster: its tables in PostgreSQL, its files in the bucket, under its own account."""
     driven = make_url(database).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
-    (folder / "auth.ini").write_text(
-        "[mlflow]\ndefault_permission = READ\n"
-        f"database_uri = {driven.replace('%', '%%')}\n"
-        f"admin_username = {ADMIN.name}\nadmin_password = {ADMIN.password}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-    )
     environment = {
         **office.account("mlflow").environment,
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": str(folder),
-        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "a secret of this test",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **server_environment(folder, driven),
         "MLFLOW_S3_ENDPOINT_URL": office.server.endpoint,
         "MLFLOW_BACKEND_STORE_URI": driven,
     }

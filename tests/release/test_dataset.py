@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from orders import MINIATURE, Works
+from orders import Works
 from toy import Toy
 
+from miniature import MINIATURE
 from undersky.errors import ConfigError, DataError, ServiceError
 from undersky.refs import ReleaseStage
 from undersky.release.dataset import prefix_of

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orders import MINIATURE, Works, as_champion, put_shipped
+from orders import Works, as_champion, put_shipped
 from pydantic import SecretStr
 from small_maps import untrained
 
 from fixtures_shelf import a_package
+from miniature import MINIATURE
 from undersky.errors import ConfigError, DataError, Reason
 from undersky.evaluation.evaluating import EVALUATORS
 from undersky.judgement import Judgement

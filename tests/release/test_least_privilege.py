@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from orders import MINIATURE, as_champion, put_shipped
+from orders import as_champion, put_shipped
 
 from fixtures_store import S3Server
+from miniature import MINIATURE
 from policy_accounts import Hall, Office
 from undersky.errors import ConfigError
 from undersky.models.package import shipped
